@@ -1,0 +1,106 @@
+/** A real Consul in development mode, on free ports of the loopback address. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { unpackDebian } from './debian.ts'
+import { TemporaryFolder } from './files.ts'
+import { freePorts } from './ports.ts'
+import { Process } from './process.ts'
+import { waitFor } from './wait.ts'
+
+/** The path of the consul program: 1.8.7 from Debian bullseye, the last Debian that ships one before its licence changed. */
+export async function consulProgram(): Promise<string> {
+  const program = join(await unpackDebian('bullseye', ['consul']), 'usr/bin/consul')
+  if (!existsSync(program)) throw new Error(`Cannot find consul at ${program}`)
+  return program
+}
+
+export interface ConsulOptions {
+  /** @default consul-1 */
+  readonly nodeName?: string
+  /** Further agent configuration, merged over the development defaults. */
+  readonly config?: Readonly<Record<string, unknown>>
+  /** Keep data on disk, so that {@link Consul.restart} finds it again. @default false: in memory, a restart is empty */
+  readonly persistent?: boolean
+}
+
+export class Consul implements AsyncDisposable {
+  readonly #owned: AsyncDisposableStack
+  readonly #args: readonly string[]
+  #process: Process
+  /** `http://127.0.0.1:<port>`; the same after a restart. */
+  readonly url: string
+
+  private constructor(owned: AsyncDisposableStack, args: readonly string[], started: Process, url: string) {
+    this.#owned = owned
+    this.#args = args
+    this.#process = started
+    this.url = url
+  }
+
+  /** Starts a server and waits until it has a leader. */
+  static async start({
+    nodeName = 'consul-1',
+    config = {},
+    persistent = false,
+  }: ConsulOptions = {}): Promise<Consul> {
+    await using owned = new AsyncDisposableStack()
+    const folder = owned.use(await TemporaryFolder.create('consul'))
+    const [http = 0, serf = 0, serfWan = 0, rpc = 0] = await freePorts(4)
+    const ports = { http, serf_lan: serf, serf_wan: serfWan, server: rpc, dns: -1, grpc: -1 }
+    const mode = persistent ? ['-server', '-bootstrap-expect=1', `-data-dir=${folder.path}`] : ['-dev']
+    const args = [
+      ...['agent', ...mode, `-node=${nodeName}`, '-bind=127.0.0.1', '-client=127.0.0.1'],
+      ...['-hcl', JSON.stringify({ ports, disable_update_check: true, ...config })],
+    ]
+    const started = await Process.start('consul', await consulProgram(), args)
+    const consul = new Consul(owned.move(), args, started, `http://127.0.0.1:${http}`)
+    await consul.#ready()
+    return consul
+  }
+
+  /** SIGKILL: nothing is deregistered, connections are cut. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    await this.#process.exited
+  }
+
+  /** Starts it again on the same ports after {@link kill}. */
+  async restart(): Promise<void> {
+    this.#process = await Process.start('consul', await consulProgram(), this.#args)
+    await this.#ready()
+  }
+
+  /** Freezes (SIGSTOP) or thaws (SIGCONT) it. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process.kill(name)
+  }
+
+  /** GET of an API path, as JSON. */
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(this.url + path)
+    if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
+    return (await response.json()) as T
+  }
+
+  async put(path: string, body: unknown): Promise<void> {
+    const response = await fetch(this.url + path, { method: 'PUT', body: JSON.stringify(body) })
+    if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${await response.text()}`)
+  }
+
+  async #ready(): Promise<void> {
+    await waitFor('Consul to elect itself and register its node', async () => {
+      if (!this.#process.running) throw new Error(`consul ended: ${this.#process.stdout.slice(-1_000)}`)
+      const [leader, nodes] = await Promise.all([
+        this.get<string>('/v1/status/leader'),
+        this.get<unknown[]>('/v1/catalog/nodes'),
+      ])
+      return leader !== '' && nodes.length > 0
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill('SIGCONT')
+    await this.#process[Symbol.asyncDispose]()
+    await this.#owned.disposeAsync()
+  }
+}

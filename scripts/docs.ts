@@ -1,0 +1,19 @@
+/** `npm run docs` writes the generated pages; `-- --check` says which are out of date and exits 1. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { format } from 'prettier'
+import { configurationMarkdown } from '../src/config/help.ts'
+
+const pages = { 'docs/configuration.md': configurationMarkdown() }
+
+for (const [path, text] of Object.entries(pages)) {
+  const wanted = await format(text, { parser: 'markdown', printWidth: 110 })
+  const stands = existsSync(path) ? readFileSync(path, 'utf8') : ''
+  if (stands === wanted) continue
+  if (process.argv.includes('--check')) {
+    console.error(`${path} is out of date: run "npm run docs" and commit it`)
+    process.exitCode = 1
+  } else {
+    writeFileSync(path, wanted)
+    console.log(`wrote ${path}`)
+  }
+}

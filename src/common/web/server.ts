@@ -1,0 +1,91 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describeError, errorCode, PodsonarError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import { sendError, type Handler } from './reply.ts'
+
+export interface ListenOptions {
+  /** The setting that gave the port, for error messages: `PORT`. */
+  readonly setting: string
+  /** 0: a free one. */
+  readonly port: number
+  /** Undefined: all addresses, IPv4 and IPv6. */
+  readonly address: string | undefined
+  readonly handler: Handler
+  readonly log: Logger
+}
+
+/** How long a stopping server lets requests finish, in milliseconds; within the 10 s that the whole program has. */
+const drainMs = 5_000
+
+/** An HTTP listener. Disposing of it stops accepting, lets requests finish for 5 s, then cuts them. */
+export class WebServer implements AsyncDisposable {
+  readonly #server: Server
+
+  private constructor(server: Server) {
+    this.#server = server
+  }
+
+  /** @throws PodsonarError `listen_failed` when the port cannot be had. */
+  static async listen({ setting, port, address, handler, log }: ListenOptions): Promise<WebServer> {
+    const server = createServer(
+      { keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 30_000 },
+      (request, response) => {
+        void answer(request, response, handler, log)
+      },
+    )
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (cause) => {
+        const where = address === undefined ? `port ${port}` : `${address} port ${port}`
+        reject(
+          new PodsonarError(
+            'listen_failed',
+            `Cannot listen on ${where} (${setting}): ${errorCode(cause) ?? ''}, expected a free port of this machine`,
+            { cause },
+          ),
+        )
+      })
+      server.listen({ port, ...(address === undefined ? {} : { host: address }) }, resolve)
+    })
+    server.removeAllListeners('error')
+    server.on('error', (error) => {
+      log.error({ event: 'listener_failed', error: describeError(error) }, 'Listener failed')
+    })
+    const web = new WebServer(server)
+    log.info({ event: 'listening', setting, port: web.port, address: address ?? '*' }, 'Listening')
+    return web
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        resolve()
+      })
+    })
+    this.#server.closeIdleConnections()
+    const cut = setTimeout(() => {
+      this.#server.closeAllConnections()
+    }, drainMs)
+    await closed
+    clearTimeout(cut)
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handler: Handler,
+  log: Logger,
+): Promise<void> {
+  try {
+    await handler(request, response)
+  } catch (error) {
+    log.error({ event: 'request_failed', error: describeError(error) }, 'Request failed')
+    if (response.headersSent) response.destroy()
+    else sendError(response, 500, 'internal', 'The request could not be answered: see the log')
+  }
+}

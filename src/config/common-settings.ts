@@ -1,0 +1,35 @@
+import { logLevels } from '../common/logger.ts'
+import { matching, oneOf, readableFile } from './format.ts'
+import { optional, setting } from './setting.ts'
+
+/** Settings of every mode. */
+export const commonSettings = {
+  logLevel: setting({
+    env: 'LOG_LEVEL',
+    doc: 'The least important log records that are written.',
+    format: oneOf(...logLevels),
+    default: 'info',
+  }),
+  logFormat: setting({
+    env: 'LOG_FORMAT',
+    doc: 'How log records are written to stderr: JSON lines, text for reading, or text only on a terminal.',
+    format: oneOf('auto', 'json', 'text'),
+    default: 'auto',
+  }),
+  listenAddress: optional({
+    env: 'LISTEN_ADDRESS',
+    doc: 'The address to listen on.',
+    defaultDoc: 'all, IPv4 and IPv6',
+    format: matching('address', /^[0-9A-Za-z.:%-]+$/, 'an IP address or host name of this machine'),
+  }),
+}
+
+/** Settings of the modes that read the Kubernetes API. */
+export const kubernetesSettings = {
+  kubeconfig: optional({
+    env: 'KUBECONFIG',
+    doc: 'The kubeconfig file for the Kubernetes API.',
+    defaultDoc: 'in a pod its service account, else ~/.kube/config, else /etc/kubernetes/admin.conf',
+    format: readableFile,
+  }),
+}

@@ -1,0 +1,91 @@
+/**
+ * What a setting accepts: how its text is read, and the words in which an error says so. Formats are pure but for
+ * {@link readableFile}.
+ */
+import { accessSync, constants, statSync } from 'node:fs'
+
+export interface Format<T> {
+  /** Short name for docs: `port`. */
+  readonly name: string
+  /** Completes "expected …": `a port from 1 to 65535`. */
+  readonly accepts: string
+  /** The value that `text` (never empty, trimmed) stands for; undefined when it stands for none. */
+  readonly parse: (text: string) => T | undefined
+}
+
+export const text: Format<string> = { name: 'text', accepts: 'a text', parse: (value) => value }
+
+export const flag: Format<boolean> = {
+  name: 'boolean',
+  accepts: 'true or false',
+  parse: (value) =>
+    /^(true|1|yes)$/i.test(value) ? true : /^(false|0|no)$/i.test(value) ? false : undefined,
+}
+
+export function integer(min: number, max: number): Format<number> {
+  return {
+    name: 'integer',
+    accepts: `a whole number from ${min} to ${max}`,
+    parse: (value) => {
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+      return number >= min && number <= max ? number : undefined
+    },
+  }
+}
+
+export const port: Format<number> = { ...integer(1, 65_535), name: 'port', accepts: 'a port from 1 to 65535' }
+
+/** For listeners: 0 asks the system for a free port. */
+export const listenPort: Format<number> = {
+  ...integer(0, 65_535),
+  name: 'port',
+  accepts: 'a port from 0 (any free one) to 65535',
+}
+
+export function oneOf<const T extends string>(...values: readonly T[]): Format<T> {
+  return {
+    name: values.join(' | '),
+    accepts: `one of ${values.join(', ')}`,
+    parse: (value) => values.find((known) => known === value),
+  }
+}
+
+/** A comma-separated list; spaces around entries do not count, an empty entry is an error. */
+export function list<T>(entry: Format<T>): Format<readonly T[]> {
+  return {
+    name: `list of ${entry.name}`,
+    accepts: `a comma-separated list, each ${entry.accepts}`,
+    parse: (value) => {
+      const entries = value
+        .split(',')
+        .map((part) => (part.trim() === '' ? undefined : entry.parse(part.trim())))
+      return entries.some((parsed) => parsed === undefined) ? undefined : (entries as T[])
+    },
+  }
+}
+
+/** Text that matches a pattern as a whole. */
+export function matching(name: string, pattern: RegExp, accepts: string): Format<string> {
+  return { name, accepts, parse: (value) => (pattern.test(value) ? value : undefined) }
+}
+
+/** A path to a file that this process can read now. */
+export const readableFile: Format<string> = {
+  name: 'file',
+  accepts: 'the path of a readable file',
+  parse: (value) => {
+    try {
+      accessSync(value, constants.R_OK)
+      return statSync(value).isFile() ? value : undefined
+    } catch {
+      return undefined
+    }
+  },
+}
+
+/** A path to a folder that exists. */
+export const folder: Format<string> = {
+  name: 'folder',
+  accepts: 'the path of an existing folder',
+  parse: (value) => (statSync(value, { throwIfNoEntry: false })?.isDirectory() === true ? value : undefined),
+}

@@ -1,0 +1,89 @@
+#!/usr/bin/env -S node --max-semi-space-size=1
+import { describeError, SettingsError } from './common/errors.ts'
+import { aborted, type ModeContext, type RunningMode } from './common/lifecycle.ts'
+import { createLogger } from './common/logger.ts'
+import { version } from './common/version.ts'
+import { helpText } from './config/help.ts'
+import { loadInvocation, type Invocation } from './config/load.ts'
+import type { ModeConfig } from './config/schema.ts'
+
+/** How long a stop may take before the program ends the hard way, in milliseconds. */
+const stopWithinMs = 9_500
+
+async function main(): Promise<number> {
+  let invocation: Invocation
+  try {
+    invocation = loadInvocation(process.argv.slice(2), process.env)
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error
+    process.stderr.write(`podsonar: ${error.message}\n`)
+    return 2
+  }
+  switch (invocation.command) {
+    case 'help':
+      process.stdout.write(helpText())
+      return 0
+    case 'version':
+      process.stdout.write(`podsonar ${version}\n`)
+      return 0
+    case 'config':
+      process.stdout.write(`${JSON.stringify({ MODE: invocation.mode, ...invocation.effective }, null, 2)}\n`)
+      return 0
+    case 'run':
+      return run(invocation)
+  }
+}
+
+async function run(invocation: Extract<Invocation, { command: 'run' | 'config' }>): Promise<number> {
+  const { logLevel, logFormat } = invocation.config
+  const format = logFormat === 'auto' ? (process.stderr.isTTY ? 'text' : 'json') : logFormat
+  const log = await createLogger({ level: logLevel, format })
+  for (const warning of invocation.warnings) log.warn({ event: 'setting_ignored' }, warning)
+
+  const signal = stopSignal()
+  try {
+    await using mode = await start(invocation, { log, signal })
+    log.info({ event: 'started', mode: invocation.mode, version }, 'podsonar runs')
+    await Promise.race([aborted(signal), mode.finished])
+    log.info({ event: 'stopping' }, 'Stopping')
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      process.stderr.write(`podsonar: ${error.message}\n`)
+      return 2
+    }
+    log.error({ event: 'failed', error: describeError(error) }, 'podsonar cannot go on')
+    return 1
+  }
+  log.info({ event: 'stopped' }, 'Stopped')
+  return 0
+}
+
+/** Each mode is imported only when it runs: a registrar never loads what only an exporter needs. */
+async function start(chosen: ModeConfig, context: ModeContext): Promise<RunningMode> {
+  switch (chosen.mode) {
+    case 'registrar':
+      return (await import('./registrar/registrar.ts')).startRegistrar(chosen.config, context)
+    case 'proxy':
+      return (await import('./proxy/proxy.ts')).startProxy(chosen.config, context)
+    case 'exporter':
+      return (await import('./exporter/exporter.ts')).startExporter(chosen.config, context)
+  }
+}
+
+/** Aborted by the first SIGTERM or SIGINT; the second one ends the program at once, as does a stop that hangs. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController()
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
+    controller.abort()
+    setTimeout(() => {
+      process.stderr.write('podsonar: did not stop in time, ending\n')
+      process.exit(1)
+    }, stopWithinMs).unref()
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return controller.signal
+}
+
+process.exitCode = await main()
