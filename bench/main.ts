@@ -1,0 +1,19 @@
+/** `npm run bench -- NAME [--json]`: measures, and prints a table, or one JSON object. */
+import { renderReport, reportOf, type BenchResult } from './result.ts'
+
+/** Each benchmark is imported only when it runs. */
+const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {}
+
+const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))
+const [name = ''] = names
+const benchmark = benchmarks[name]
+if (names.length !== 1 || benchmark === undefined) {
+  const known = Object.keys(benchmarks).join(', ')
+  console.error(
+    `npm run bench -- NAME [--json]: expected one of ${known}, got ${JSON.stringify(names.join(' '))}`,
+  )
+  process.exitCode = 2
+} else {
+  const report = reportOf(name, await benchmark())
+  console.log(process.argv.includes('--json') ? JSON.stringify(report) : renderReport(report))
+}
