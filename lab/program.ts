@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { Process } from './process.ts'
 import { waitFor } from './wait.ts'
 
-const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+/** The program's entry point, executable as it is. */
+export const entry: string = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 /** One JSON log record. */
 export interface LogRecord {

@@ -12,7 +12,8 @@ type Command = 'run' | keyof typeof commands
 
 /** What the command line and the environment ask for. */
 export type Invocation =
-  | { readonly command: 'help' | 'version' }
+  | { readonly command: 'help' }
+  | { readonly command: 'version' }
   | (ModeConfig & {
       readonly command: Command
       /** Settings that could not be used and were replaced by their defaults. */

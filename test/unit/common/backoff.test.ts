@@ -1,17 +1,15 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Backoff } from '../../../src/common/backoff.ts'
 
 describe('Backoff', () => {
-  test('doubles up to its ceiling, between half and all of it', () => {
-    const low = new Backoff({ firstMs: 100, maxMs: 500, random: () => 0 })
-    expect([low.nextMs(), low.nextMs(), low.nextMs(), low.nextMs(), low.nextMs()]).toEqual([
-      50, 100, 200, 250, 250,
-    ])
-    const high = new Backoff({ firstMs: 100, maxMs: 500, random: () => 1 })
-    expect([high.nextMs(), high.nextMs(), high.nextMs(), high.nextMs()]).toEqual([100, 200, 400, 500])
+  it('doubles up to its maximum and never leaves the upper half of the ceiling', () => {
+    const most = new Backoff({ firstMs: 100, maxMs: 450, random: () => 0.999999 })
+    const least = new Backoff({ firstMs: 100, maxMs: 450, random: () => 0 })
+    expect([1, 2, 3, 4].map(() => Math.round(most.nextMs()))).toEqual([100, 200, 400, 450])
+    expect([1, 2, 3, 4].map(() => least.nextMs())).toEqual([50, 100, 200, 225])
   })
 
-  test('begins again after a success', () => {
+  it('starts over after a success', () => {
     const backoff = new Backoff({ firstMs: 100, random: () => 0 })
     backoff.nextMs()
     backoff.nextMs()
