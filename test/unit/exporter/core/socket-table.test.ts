@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest'
+import { formatAddress } from '../../../../src/exporter/core/address.ts'
+import {
+  SocketRow,
+  SocketTableBuilder,
+  tcpState,
+  type NamespaceSockets,
+} from '../../../../src/exporter/core/socket-table.ts'
+
+const host = 4_026_531_840
+
+interface Socket {
+  namespace?: number
+  protocol?: 'tcp' | 'udp'
+  local: string
+  remote: string
+  state?: number
+  cgroupId?: number
+  drops?: number
+  rxQueue?: number
+  txQueue?: number
+}
+
+/** `10.0.0.1:80` or `[20010db8,0,0,1]:80`, the words in hex. */
+function parse(text: string): { family: 4 | 6; words: number[]; port: number } {
+  const port = Number(text.slice(text.lastIndexOf(':') + 1))
+  if (text.startsWith('[')) {
+    const words = text.slice(1, text.indexOf(']')).split(',')
+    return { family: 6, words: words.map((word) => parseInt(word, 16)), port }
+  }
+  const bytes = text.slice(0, text.lastIndexOf(':')).split('.').map(Number)
+  return { family: 4, words: [bytes.reduce((word, byte) => word * 256 + byte, 0), 0, 0, 0], port }
+}
+
+function tableOf(sockets: readonly Socket[], options = {}) {
+  const builder = new SocketTableBuilder(options)
+  const row = new SocketRow()
+  for (const { local, remote, ...rest } of sockets) {
+    const [here, there] = [parse(local), parse(remote)]
+    row.local.set(here.words)
+    row.remote.set(there.words)
+    Object.assign(row, {
+      namespace: host,
+      protocol: 'tcp',
+      state: 1,
+      cgroupId: 0,
+      family: here.family,
+      localPort: here.port,
+      remotePort: there.port,
+      ...rest,
+    })
+    builder.add(row)
+  }
+  return builder.finish()
+}
+
+function connectionsOf({ connections }: NamespaceSockets): string[] {
+  return Array.from(connections.count, (count, index) => {
+    const address = formatAddress(connections.remote, index * 4)
+    const cgroup = connections.cgroupId[index] === 0 ? '' : ` cgroup ${String(connections.cgroupId[index])}`
+    return `${count} × ${address} ${String(connections.remotePort[index])} state ${String(connections.state[index])}${cgroup}`
+  })
+}
+
+describe('the socket table', () => {
+  it('counts states per namespace and family', () => {
+    const table = tableOf([
+      { local: '10.0.0.1:1000', remote: '10.0.0.9:5432' },
+      { local: '10.0.0.1:1001', remote: '10.0.0.9:5432', state: tcpState.closeWait },
+      { local: '[20010db8,0,0,1]:1000', remote: '[20010db8,0,0,2]:5432', state: tcpState.timeWait },
+      { local: '10.0.0.1:1000', remote: '10.0.0.9:5432', namespace: 7 },
+    ])
+    const sockets = table.namespaces.get(host)!
+    expect(table.rows).toBe(4)
+    expect([...sockets.tcp]).toEqual([0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0])
+    expect([...sockets.tcp6]).toEqual([0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0])
+    expect(table.namespaces.get(7)!.tcp[1]).toBe(1)
+  })
+
+  it('adds up UDP sockets, their queues and drops', () => {
+    const socket = { protocol: 'udp', local: '0.0.0.0:53', remote: '0.0.0.0:0' } as const
+    const { namespaces } = tableOf([
+      { ...socket, drops: 1, rxQueue: 20, txQueue: 300 },
+      { ...socket, drops: 2, rxQueue: 30, txQueue: 400 },
+      { ...socket, local: '[0,0,0,0]:53', remote: '[0,0,0,0]:0', drops: 0, rxQueue: 5, txQueue: 0 },
+    ])
+    expect(namespaces.get(host)).toMatchObject({
+      udp: { sockets: 2, drops: 3, rxQueue: 50, txQueue: 700 },
+      udp6: { sockets: 1, drops: 0, rxQueue: 5, txQueue: 0 },
+      connections: { length: 0 },
+    })
+  })
+
+  it('counts equal peers together, per owner', () => {
+    const { namespaces } = tableOf([
+      { local: '10.0.0.1:1000', remote: '255.0.0.9:5432', cgroupId: 11 },
+      { local: '10.0.0.1:1001', remote: '255.0.0.9:5432', cgroupId: 11 },
+      { local: '10.0.0.1:1002', remote: '255.0.0.9:5432', cgroupId: 12 },
+      { local: '10.0.0.1:1003', remote: '255.0.0.9:5433', cgroupId: 11 },
+    ])
+    expect(connectionsOf(namespaces.get(host)!)).toEqual([
+      '2 × 255.0.0.9 5432 state 1 cgroup 11',
+      '1 × 255.0.0.9 5432 state 1 cgroup 12',
+      '1 × 255.0.0.9 5433 state 1 cgroup 11',
+    ])
+  })
+
+  const served: Socket[] = [
+    { local: '10.0.0.1:8080', remote: '10.0.0.9:40001' },
+    { local: '10.0.0.1:8080', remote: '10.0.0.9:40002' },
+    { local: '[0,0,0,0]:8080', remote: '[0,0,0,0]:0', state: tcpState.listen },
+    { local: '10.0.0.1:8080', remote: '10.0.0.9:40003', namespace: 7 },
+  ]
+
+  it('folds the port of inbound peers where the namespace listens, even if that is seen last', () => {
+    const { namespaces } = tableOf(served)
+    expect(connectionsOf(namespaces.get(host)!)).toEqual(['2 × 10.0.0.9 0 state 1', '1 × :: 8080 state 10'])
+    expect(connectionsOf(namespaces.get(7)!)).toEqual(['1 × 10.0.0.9 40003 state 1'])
+  })
+
+  it('keeps the port of inbound peers when asked', () => {
+    const { namespaces } = tableOf(served, { inboundPorts: true })
+    expect(connectionsOf(namespaces.get(host)!)).toContain('1 × 10.0.0.9 40002 state 1')
+  })
+
+  it('shows an IPv6-mapped peer as IPv4 and a request socket as SYN_RECV', () => {
+    const { namespaces } = tableOf([
+      { local: '10.0.0.1:1', remote: '10.0.0.9:5432', state: tcpState.synRecv },
+      { local: '[0,0,ffff,a000001]:2', remote: '[0,0,ffff,a000009]:5432', state: tcpState.newSynRecv },
+    ])
+    expect(connectionsOf(namespaces.get(host)!)).toEqual(['2 × 10.0.0.9 5432 state 3'])
+    expect(namespaces.get(host)!.tcp6[tcpState.synRecv]).toBe(1)
+  })
+
+  it('leaves loopback to loopback out of the connections, not out of the states', () => {
+    const { namespaces } = tableOf([
+      { local: '127.0.0.1:1', remote: '127.1.2.3:5432' },
+      { local: '[0,0,0,1]:1', remote: '[0,0,0,1]:5432' },
+      { local: '[0,0,ffff,7f000001]:1', remote: '[0,0,ffff,7f000001]:5432' },
+      { local: '127.0.0.1:80', remote: '0.0.0.0:0', state: tcpState.listen },
+      { local: '10.0.0.1:1', remote: '127.0.0.1:2' },
+    ])
+    const sockets = namespaces.get(host)!
+    expect(connectionsOf(sockets)).toEqual(['1 × 0.0.0.0 80 state 10', '1 × 127.0.0.1 2 state 1'])
+    expect(sockets.tcp[1]).toBe(2)
+    expect(sockets.tcp6[1]).toBe(2)
+  })
+
+  it('survives being sent from a worker', () => {
+    const table = tableOf(served)
+    expect(structuredClone(table)).toEqual(table)
+  })
+
+  it('holds a namespace without sockets when told of it', () => {
+    const builder = new SocketTableBuilder()
+    builder.namespace(9)
+    expect(builder.finish().namespaces.get(9)).toMatchObject({ connections: { length: 0 } })
+  })
+
+  it('holds 200,000 different peers without losing one', () => {
+    const builder = new SocketTableBuilder()
+    const row = new SocketRow()
+    row.state = tcpState.established
+    for (let n = 0; n < 200_000; n += 1) {
+      row.namespace = host + (n % 50)
+      row.remote[0] = 0x0a000000 + n
+      row.remotePort = n % 60_000
+      builder.add(row)
+    }
+    const { namespaces } = builder.finish()
+    const columns = [...namespaces.values()].map(({ connections }) => connections)
+    expect(columns).toHaveLength(50)
+    expect(columns.reduce((sum, { length }) => sum + length, 0)).toBe(200_000)
+    expect(columns.every(({ count }) => count.every((n) => n === 1))).toBe(true)
+  })
+})
