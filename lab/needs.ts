@@ -6,6 +6,10 @@ import { missingForDebian, unpackDebian, unpackedFolder, type Suite } from './de
 const packages = {
   consul: { suite: 'bullseye', names: ['consul'] },
   prometheus: { suite: 'bullseye', names: ['prometheus'] },
+  containerd: {
+    suite: 'bookworm',
+    names: ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static'],
+  },
 } as const satisfies Record<string, { suite: Suite; names: readonly string[] }>
 
 export type Unpacked = keyof typeof packages
@@ -27,6 +31,11 @@ export async function prepare(
     }
   }
   return failures
+}
+
+/** The folder that the packages of `name` are unpacked in. */
+export function unpacked(name: Unpacked): Promise<string> {
+  return unpackDebian(packages[name].suite, packages[name].names)
 }
 
 /** Why `need` is not met on this machine, or undefined when it is. */
