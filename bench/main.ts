@@ -2,7 +2,9 @@
 import { renderReport, reportOf, type BenchResult } from './result.ts'
 
 /** Each benchmark is imported only when it runs. */
-const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {}
+const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
+  start: async () => (await import('./start.ts')).start(),
+}
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const [name = ''] = names

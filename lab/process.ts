@@ -13,6 +13,15 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
+/**
+ * What still runs. Children have process groups of their own, so that a Ctrl-C reaches only their owner, which ends them
+ * in its order; whatever way this process ends, none stays behind.
+ */
+const living = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL')
+})
+
 /** How much of its output is kept, in characters. */
 const keptOutput = 1_000_000
 
@@ -34,8 +43,10 @@ export class Process implements AsyncDisposable {
     child.stderr
       ?.setEncoding('utf8')
       .on('data', (text: string) => (this.#stderr = (this.#stderr + text).slice(-keptOutput)))
+    living.add(child)
     this.exited = new Promise((resolve) => {
       child.once('close', (code, signal) => {
+        living.delete(child)
         resolve({ code, signal })
       })
     })
@@ -48,7 +59,7 @@ export class Process implements AsyncDisposable {
     args: readonly string[],
     options: StartOptions = {},
   ): Promise<Process> {
-    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
     await once(child, 'spawn')
     if (child.pid === undefined) throw new Error(`Cannot start ${name}: no process id`)
     return new Process(name, child, child.pid)

@@ -1,0 +1,48 @@
+/** Containers for the exporter to look at: this machine's own, or a few pods in a private containerd. */
+import { existsSync } from 'node:fs'
+import { Containerd } from '../lab/containerd.ts'
+import { missingFor, prepare } from '../lab/needs.ts'
+
+export interface Containers extends AsyncDisposable {
+  readonly description: string
+  /** The exporter's settings for them. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+const usualSockets = [
+  '/run/containerd/containerd.sock',
+  '/run/k3s/containerd/containerd.sock',
+  '/run/crio/crio.sock',
+]
+const nothingToClose = { [Symbol.asyncDispose]: () => Promise.resolve() }
+
+export async function startContainers(): Promise<Containers> {
+  const own = usualSockets.find((socket) => existsSync(socket))
+  if (own !== undefined)
+    return { description: `this machine's own, at ${own}`, settings: {}, ...nothingToClose }
+  const missing = missingFor('root') ?? (await prepare(['containerd'])).containerd
+  if (missing !== undefined) {
+    return {
+      description: `none (${missing}); it shows the host's own connections`,
+      settings: {},
+      ...nothingToClose,
+    }
+  }
+  await using owned = new AsyncDisposableStack()
+  const containerd = owned.use(await Containerd.start())
+  const database = await containerd.runPod({
+    name: 'postgres-0',
+    namespace: 'shop',
+    command: ['nc', '-lk', '-p', '5432', '-e', 'cat'],
+  })
+  const query = `sleep 1000000 | nc ${database.ip} 5432`
+  for (const name of ['orders-5d8f7-2xkqp', 'orders-5d8f7-9vl4m']) {
+    await containerd.runPod({ name, namespace: 'shop', command: ['sh', '-c', `${query} & ${query}`] })
+  }
+  const kept = owned.move()
+  return {
+    description: 'a private containerd with three pods, two of them connected to the third',
+    settings: { RUNTIME_ENDPOINT: `unix://${containerd.socket}` },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
