@@ -1,4 +1,5 @@
 /** What tests, benchmarks and the demo need of a machine, and why it is not there. */
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { missingForDebian, unpackDebian, unpackedFolder, type Suite } from './debian.ts'
 
@@ -13,7 +14,7 @@ const packages = {
 } as const satisfies Record<string, { suite: Suite; names: readonly string[] }>
 
 export type Unpacked = keyof typeof packages
-export type Need = Unpacked | 'root'
+export type Need = Unpacked | 'root' | 'npm registry'
 
 /** Unpacks what is not there yet; gives, for each that cannot be had, why. */
 export async function prepare(
@@ -41,6 +42,8 @@ export function unpacked(name: Unpacked): Promise<string> {
 /** Why `need` is not met on this machine, or undefined when it is. */
 export function missingFor(need: Need): string | undefined {
   if (need === 'root') return process.getuid?.() === 0 ? undefined : 'needs root'
+  if (need === 'npm registry')
+    return spawnSync('npm', ['ping']).status === 0 ? undefined : 'the npm registry does not answer'
   const { suite, names } = packages[need]
   return existsSync(unpackedFolder(suite, names))
     ? undefined
