@@ -4,6 +4,19 @@ export type Change<T> =
   | { readonly type: 'updated'; readonly object: T; readonly previous: T }
   | { readonly type: 'removed'; readonly object: T }
 
+/** What a source did since it began. */
+export interface SourceCounts {
+  /** Lists read to their end. */
+  readonly lists: number
+  readonly listFailures: number
+  /** Watches that the server opened; each but the first is a restart. */
+  readonly watches: number
+  /** Watches that could not be opened or that broke. */
+  readonly watchFailures: number
+  /** Events of watches, bookmarks included. */
+  readonly events: number
+}
+
 /**
  * A set of objects kept equal to the API server by list and watch. What it holds outlives a broken connection: the last
  * known objects stay, and `problem` says why they may be old.
@@ -20,6 +33,7 @@ export interface Source<T> extends AsyncDisposable {
   readonly listedAtMs: number | undefined
   /** Why the set may not be up to date (`forbidden`, connection refused …); undefined while list and watch work. */
   readonly problem: string | undefined
+  readonly counts: SourceCounts
   /** Calls `listener` after each change, and once with an empty list whenever `listedAtMs` or `problem` changed. */
   subscribe(listener: (changes: readonly Change<T>[]) => void): Disposable
   /**

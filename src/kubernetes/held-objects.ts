@@ -1,0 +1,109 @@
+import type { Resource } from './resource.ts'
+import type { Change } from './source.ts'
+
+interface Held<T> {
+  readonly record: T
+  readonly resourceVersion: string
+}
+
+/**
+ * The objects that are held, and what lists and watch events do to them. Pure.
+ *
+ * | what comes | what it does |
+ * | --- | --- |
+ * | a listed object that a watch event told of since the list began | nothing: the event is newer |
+ * | a listed object or event, version as held | nothing |
+ * | …, another version | updated, or added if not held |
+ * | …, another UID under a held name | the old one is removed, the new one added |
+ * | the end of a list | held objects that were neither listed nor told of since it began are removed |
+ * | a list that fails | nothing is removed |
+ * | a DELETED event of a UID that is held | removed |
+ */
+export class HeldObjects<T> {
+  /** By UID. */
+  readonly objects: ReadonlyMap<string, T>
+  readonly #resource: Resource<T>
+  readonly #objects = new Map<string, T>()
+  readonly #versions = new Map<string, string>()
+  readonly #uidByName = new Map<string, string>()
+  #list: { readonly listed: Set<string>; readonly told: Set<string> } | undefined
+
+  constructor(resource: Resource<T>) {
+    this.#resource = resource
+    this.objects = this.#objects
+  }
+
+  beginList(): void {
+    this.#list = { listed: new Set(), told: new Set() }
+  }
+
+  /** Takes objects of the list that was begun. @throws Error for what is no such object; nothing is held of the page then */
+  addPage(items: readonly unknown[]): Change<T>[] {
+    const { listed, told } = this.#openList()
+    const changes: Change<T>[] = []
+    for (const { record, resourceVersion } of items.map((item) => this.#project(item))) {
+      const uid = this.#resource.uidOf(record)
+      listed.add(uid)
+      if (!told.has(uid)) changes.push(...this.#put(record, resourceVersion))
+    }
+    return changes
+  }
+
+  /** The list was read to its end. */
+  endList(): Change<T>[] {
+    const { listed, told } = this.#openList()
+    this.#list = undefined
+    const gone = [...this.#objects.keys()].filter((uid) => !listed.has(uid) && !told.has(uid))
+    return gone.flatMap((uid) => this.#remove(uid))
+  }
+
+  /** The list could not be read to its end. */
+  abandonList(): void {
+    this.#list = undefined
+  }
+
+  /** Takes an event of the watch. @throws Error for what is no such object */
+  applyEvent(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown): Change<T>[] {
+    const { record, resourceVersion } = this.#project(object)
+    const uid = this.#resource.uidOf(record)
+    this.#list?.told.add(uid)
+    return type === 'DELETED' ? this.#remove(uid) : this.#put(record, resourceVersion)
+  }
+
+  #openList(): { readonly listed: Set<string>; readonly told: Set<string> } {
+    if (this.#list === undefined) throw new Error('No list was begun')
+    return this.#list
+  }
+
+  #project(object: unknown): Held<T> {
+    const { metadata } = object as { metadata?: { resourceVersion?: string } }
+    return { record: this.#resource.project(object), resourceVersion: metadata?.resourceVersion ?? '' }
+  }
+
+  #put(record: T, resourceVersion: string): Change<T>[] {
+    const uid = this.#resource.uidOf(record)
+    const name = this.#resource.nameOf(record)
+    const previous = this.#objects.get(uid)
+    if (previous !== undefined && this.#versions.get(uid) === resourceVersion) return []
+    const namesake = this.#uidByName.get(name)
+    const removed = namesake === undefined || namesake === uid ? [] : this.#remove(namesake)
+    this.#objects.set(uid, record)
+    this.#versions.set(uid, resourceVersion)
+    this.#uidByName.set(name, uid)
+    const change: Change<T> =
+      previous === undefined
+        ? { type: 'added', object: record }
+        : { type: 'updated', object: record, previous }
+    return [...removed, change]
+  }
+
+  #remove(uid: string): Change<T>[] {
+    const object = this.#objects.get(uid)
+    if (object === undefined) return []
+    const name = this.#resource.nameOf(object)
+    this.#objects.delete(uid)
+    this.#versions.delete(uid)
+    if (this.#uidByName.get(name) === uid) this.#uidByName.delete(name)
+    return [{ type: 'removed', object }]
+  }
+}
