@@ -23,11 +23,11 @@ const patienceMs = 60_000
 
 /** @throws Error that says what did not come true */
 export async function check(demo: Demo): Promise<CheckResult> {
-  const { directory, viewer, containers } = demo
+  const { cluster, directory, view, containers } = demo.parts
   const targets = await everyTargetUp(demo)
   const times: Partial<Record<ClusterChange['kind'], number>> = {}
   for (const _change of ['comes', 'moves', 'goes']) {
-    const change = await demo.cluster.change()
+    const change = await cluster.change()
     const started = performance.now()
     await everyTargetUp(demo, change)
     times[change.kind] = Math.round(performance.now() - started)
@@ -36,7 +36,7 @@ export async function check(demo: Demo): Promise<CheckResult> {
   return {
     ok: true,
     directory: directory.name,
-    viewer,
+    viewer: view.name,
     containers,
     targets,
     comesMs: comes,
@@ -50,7 +50,7 @@ async function everyTargetUp(demo: Demo, change?: ClusterChange): Promise<number
   let seen: readonly SeenTarget[] = []
   const wrong = (): string | undefined => {
     const subjects = seen.map(({ subject }) => subject).toSorted()
-    const expected = demo.cluster.expected().toSorted()
+    const expected = demo.parts.cluster.expected().toSorted()
     if (JSON.stringify(subjects) !== JSON.stringify(expected))
       return `targets are ${subjects.join(' ')}, expected ${expected.join(' ')}`
     const down = seen.find(({ health }) => health !== 'up')

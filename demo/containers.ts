@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { Containerd } from '../lab/containerd.ts'
 import { missingFor, prepare } from '../lab/needs.ts'
+import { step } from './screen.ts'
 
 export interface Containers extends AsyncDisposable {
   readonly description: string
@@ -28,21 +29,23 @@ export async function startContainers(): Promise<Containers> {
       ...nothingToClose,
     }
   }
+  const kept = await step('starting a private containerd with three pods', startPods)
+  return {
+    description: 'a private containerd with three pods, two of them connected to the third',
+    settings: { RUNTIME_ENDPOINT: `unix://${kept.socket}` },
+    [Symbol.asyncDispose]: () => kept.owned.disposeAsync(),
+  }
+}
+
+/** A database and two pods that hold connections to it. */
+async function startPods(): Promise<{ socket: string; owned: AsyncDisposableStack }> {
   await using owned = new AsyncDisposableStack()
   const containerd = owned.use(await Containerd.start())
-  const database = await containerd.runPod({
-    name: 'postgres-0',
-    namespace: 'shop',
-    command: ['nc', '-lk', '-p', '5432', '-e', 'cat'],
-  })
+  const listen = ['nc', '-lk', '-p', '5432', '-e', 'cat']
+  const database = await containerd.runPod({ name: 'postgres-0', namespace: 'shop', command: listen })
   const query = `sleep 1000000 | nc ${database.ip} 5432`
   for (const name of ['orders-5d8f7-2xkqp', 'orders-5d8f7-9vl4m']) {
     await containerd.runPod({ name, namespace: 'shop', command: ['sh', '-c', `${query} & ${query}`] })
   }
-  const kept = owned.move()
-  return {
-    description: 'a private containerd with three pods, two of them connected to the third',
-    settings: { RUNTIME_ENDPOINT: `unix://${containerd.socket}` },
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  }
+  return { socket: containerd.socket, owned: owned.move() }
 }

@@ -7,102 +7,90 @@ import { serviceNames, startDirectory, startView, type Directory } from './direc
 import { step } from './screen.ts'
 import type { SeenTarget, TargetView } from './target-view.ts'
 
-export class Demo implements AsyncDisposable {
+export interface DemoOptions {
+  /** Gets the port on which this machine's exporter is to be scraped. */
+  readonly startCluster: (exporterPort: number) => Promise<DemoCluster>
+  /** The embedded catalog and a small reader even where Consul and Prometheus can be had. */
+  readonly embedded: boolean
+  /** Ends the set-up where it stands. */
+  readonly signal: AbortSignal
+}
+
+/** What the demo is made of. */
+interface DemoParts {
   readonly cluster: DemoCluster
   readonly directory: Directory
-  /** What the exporter shows of this machine: `containerd 1.6.20, 4 pods`. */
+  /** What the exporter looks at, for people. */
   readonly containers: string
+  readonly view: TargetView
+  readonly programs: readonly Program[]
   /** Names and addresses of the pages to open. */
   readonly links: readonly (readonly [string, string])[]
-  readonly #owned: AsyncDisposableStack
-  readonly #view: TargetView
-  readonly #programs: readonly Program[]
+}
 
-  private constructor(
-    owned: AsyncDisposableStack,
-    parts: {
-      cluster: DemoCluster
-      directory: Directory
-      containers: string
-      view: TargetView
-      programs: readonly Program[]
-      links: readonly (readonly [string, string])[]
-    },
-  ) {
+export class Demo implements AsyncDisposable {
+  readonly parts: DemoParts
+  readonly #owned: AsyncDisposableStack
+
+  private constructor(owned: AsyncDisposableStack, parts: DemoParts) {
     this.#owned = owned
-    this.cluster = parts.cluster
-    this.directory = parts.directory
-    this.containers = parts.containers
-    this.links = parts.links
-    this.#view = parts.view
-    this.#programs = parts.programs
+    this.parts = parts
   }
 
-  /** @param startCluster gets the port on which this machine's exporter is to be scraped */
-  static async start(startCluster: (exporterPort: number) => Promise<DemoCluster>): Promise<Demo> {
+  /** @throws the signal's reason when it is aborted; then all that was started is closed */
+  static async start({ startCluster, embedded, signal }: DemoOptions): Promise<Demo> {
     await using owned = new AsyncDisposableStack()
     const [exporterPort = 0, proxyPort = 0] = await freePorts(2)
-    const directory = owned.use(await startDirectory())
+    const directory = owned.use(await startDirectory(embedded))
     const cluster = owned.use(await startCluster(exporterPort))
-    step(`${cluster.description} answers`)
+    signal.throwIfAborted()
     const containers = owned.use(await startContainers())
-    step(`containers for the exporter: ${containers.description}`)
+    signal.throwIfAborted()
 
-    const kubernetes = { KUBECONFIG: cluster.kubeconfig }
-    const exporter = owned.use(
-      await Program.start(['exporter'], {
-        ...{ PORT: String(exporterPort), NODE_NAME: 'node-1' },
-        ...containers.settings,
-      }),
+    const start = async (mode: string, settings: Readonly<Record<string, string>>): Promise<Program> =>
+      owned.use(await Program.start([mode], { KUBECONFIG: cluster.kubeconfig, ...settings }))
+    const exporter = await start('exporter', {
+      ...{ PORT: String(exporterPort), NODE_NAME: 'node-1' },
+      ...containers.settings,
+    })
+    const proxy = await start('proxy', { PORT: String(proxyPort), ...cluster.settings.proxy })
+    const registrar = await start('registrar', {
+      ...serviceNames,
+      ...directory.settings,
+      CLUSTER_NAME: cluster.name,
+      SHARD_PATHS: 'shard-1,shard-2',
+      NODE_PROXY_PORT: String(proxyPort),
+      ...cluster.settings.registrar,
+    })
+    const pages = await step('starting podsonar as registrar, proxy and exporter', () =>
+      Promise.all([registrar.url(), proxy.url('OPS_PORT'), exporter.url()]),
     )
-    const proxy = owned.use(
-      await Program.start(['proxy'], { ...kubernetes, PORT: String(proxyPort), ...cluster.settings.proxy }),
-    )
-    const registrar = owned.use(
-      await Program.start(['registrar'], {
-        ...kubernetes,
-        ...serviceNames,
-        ...directory.settings,
-        CLUSTER_NAME: cluster.name,
-        SHARD_PATHS: 'shard-1,shard-2',
-        NODE_PROXY_PORT: String(proxyPort),
-        ...cluster.settings.registrar,
-      }),
-    )
-    const links: (readonly [string, string])[] = [
-      ['registrar', await registrar.url()],
-      ['proxy', await proxy.url('OPS_PORT')],
-      ['exporter', await exporter.url()],
-    ]
-    step('podsonar registrar, proxy and exporter run')
-    const view = owned.use(await startView(directory))
-    if (view.url !== undefined) links.push(['Prometheus', view.url])
-    links.push([
-      directory.name.split(' ')[0] ?? '',
-      `${directory.url}${directory.name.startsWith('Consul') ? '/ui' : '/v1/catalog/services'}`,
-    ])
-    const parts = {
+    const view = owned.use(await startView(directory, embedded))
+    const [registrarPage, proxyPage, exporterPage] = pages
+    const links = [
+      ['registrar', registrarPage],
+      ['proxy', proxyPage],
+      ['exporter', exporterPage],
+      [directory.name, directory.page],
+      ...(view.url === undefined ? [] : [[view.name, view.url] as const]),
+    ] as const
+    const programs = [registrar, proxy, exporter]
+    return new Demo(owned.move(), {
       cluster,
       directory,
       containers: containers.description,
       view,
-      programs: [registrar, proxy, exporter],
+      programs,
       links,
-    }
-    return new Demo(owned.move(), parts)
+    })
   }
 
   /** @throws Error when one of the three programs has ended. */
   async targets(): Promise<readonly SeenTarget[]> {
-    const ended = this.#programs.find(({ process }) => !process.running)
+    const ended = this.parts.programs.find(({ process }) => !process.running)
     if (ended !== undefined)
       throw new Error(`${ended.process.name} ended: ${ended.process.stderr.slice(-1_000)}`)
-    return this.#view.targets()
-  }
-
-  /** Who looks: `Prometheus`. */
-  get viewer(): string {
-    return this.#view.name
+    return this.parts.view.targets()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -177,8 +177,7 @@ export class RealCluster implements DemoCluster {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    step(`removing the namespace ${this.name}`)
-    await this.#owned.disposeAsync()
+    await step(`removing the namespace ${this.name}`, () => this.#owned.disposeAsync())
   }
 }
 

@@ -6,12 +6,22 @@ const colours = { up: '32', down: '31', unknown: '33', muted: '2', bold: '1' } a
 
 /** Text in a colour; plain where the output is not a terminal. */
 function paint(colour: keyof typeof colours, text: string): string {
-  return process.stdout.isTTY ? `${escape}${colours[colour]}m${text}${escape}0m` : text
+  return process.stdout.isTTY && process.stderr.isTTY
+    ? `${escape}${colours[colour]}m${text}${escape}0m`
+    : text
 }
 
-/** Says, on stderr, that a step of the set-up is done. */
-export function step(text: string): void {
-  console.error(`${paint('up', '✓')} ${text}`)
+/** Says on stderr what is being done, and, when it is done, how long it took. */
+export async function step<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now()
+  const live = process.stderr.isTTY
+  if (live) process.stderr.write(`… ${doing}`)
+  const result = await work()
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  process.stderr.write(
+    `${live ? `\r${escape}K` : ''}${paint('up', '✓')} ${doing} ${paint('muted', `(${seconds} s)`)}\n`,
+  )
+  return result
 }
 
 /** Something that people should know, such as what could not be had. */
