@@ -2,6 +2,7 @@
 # overrides the user, because it reads other processes' /proc.
 
 FROM node:24-bookworm-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends clang libbpf-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The image brings the Node.js that the package "node" would install for a machine with an older one.
@@ -10,6 +11,8 @@ COPY . .
 RUN PATH="$PWD/node_modules/.bin:$PATH" node scripts/build.ts && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
+# The exporter loads its eBPF programs with libbpf; without it the exporter reads /proc.
+RUN apt-get update && apt-get install -y --no-install-recommends libbpf1 && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 ENV NODE_ENV=production
 COPY --from=build /app/package.json ./

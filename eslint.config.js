@@ -11,7 +11,7 @@ const noExit = {
 }
 
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', 'test/fixtures/']),
+  globalIgnores(['dist/', 'build/', 'coverage/', 'test/fixtures/']),
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true } },

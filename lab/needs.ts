@@ -1,6 +1,9 @@
 /** What tests, benchmarks and the demo need of a machine, and why it is not there. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { buildBpf, missingBpf } from './bpf.ts'
+import { multiarch } from './clang.ts'
 import { missingForDebian, unpackDebian, unpackedFolder, type Suite } from './debian.ts'
 
 /** Debian packages that are unpacked, not installed, a name for each use. */
@@ -11,20 +14,27 @@ const packages = {
     suite: 'bookworm',
     names: ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static'],
   },
+  libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },
 } as const satisfies Record<string, { suite: Suite; names: readonly string[] }>
 
 export type Unpacked = keyof typeof packages
-export type Need = Unpacked | 'root' | 'npm registry'
+/** What {@link prepare} makes ready. `bpf`: the compiled eBPF objects. */
+export type Prepared = Unpacked | 'bpf'
+export type Need = Prepared | 'root' | 'npm registry'
 
 /** Unpacks what is not there yet; gives, for each that cannot be had, why. */
 export async function prepare(
-  wanted: readonly Unpacked[] = Object.keys(packages) as Unpacked[],
-): Promise<Partial<Record<Unpacked, string>>> {
-  const failures: Partial<Record<Unpacked, string>> = {}
+  wanted: readonly Prepared[] = [...(Object.keys(packages) as Unpacked[]), 'bpf'],
+): Promise<Partial<Record<Prepared, string>>> {
+  const failures: Partial<Record<Prepared, string>> = {}
   const impossible = missingForDebian()
   for (const name of wanted) {
-    if (missingFor(name) === undefined) continue
+    if (name !== 'bpf' && missingFor(name) === undefined) continue
     try {
+      if (name === 'bpf') {
+        await buildBpf()
+        continue
+      }
       if (impossible !== undefined) throw new Error(impossible)
       await unpackDebian(packages[name].suite, packages[name].names)
     } catch (error) {
@@ -39,9 +49,16 @@ export function unpacked(name: Unpacked): Promise<string> {
   return unpackDebian(packages[name].suite, packages[name].names)
 }
 
+/** The file of libbpf, unpacked, for machines that lack it. */
+export function libbpfFile(): string {
+  const { suite, names } = packages.libbpf
+  return join(unpackedFolder(suite, names), 'usr/lib', multiarch(), 'libbpf.so.1')
+}
+
 /** Why `need` is not met on this machine, or undefined when it is. */
 export function missingFor(need: Need): string | undefined {
   if (need === 'root') return process.getuid?.() === 0 ? undefined : 'needs root'
+  if (need === 'bpf') return missingBpf() ?? missingFor('libbpf')
   if (need === 'npm registry')
     return spawnSync('npm', ['ping']).status === 0 ? undefined : 'the npm registry does not answer'
   const { suite, names } = packages[need]

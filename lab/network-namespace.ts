@@ -1,0 +1,72 @@
+/** Network namespaces with sockets in them. Needs root. */
+import { statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Process } from './process.ts'
+import { waitFor } from './wait.ts'
+
+const holder = fileURLToPath(new URL('socket-holder.ts', import.meta.url))
+
+/** A process that holds sockets: those of socket-holder.ts. */
+export class SocketHolder implements AsyncDisposable {
+  readonly process: Process
+
+  private constructor(process: Process) {
+    this.process = process
+  }
+
+  /**
+   * One socket of each kind that can be held still, in a new namespace.
+   *
+   * @param sysctls written first in a namespace around it, for those that only a child takes over (`tcp_child_ehash_entries`)
+   */
+  static async states(sysctls: Readonly<Record<string, number>> = {}): Promise<SocketHolder> {
+    const inner = ['unshare', '--net', process.execPath, holder, 'states']
+    const writes = Object.entries(sysctls).map(
+      ([name, value]) => `echo ${value} > /proc/sys/net/ipv4/${name};`,
+    )
+    const script = `${writes.join(' ')} exec "$@"`
+    return SocketHolder.#start(['--net', 'sh', '-c', script, 'sh', ...inner])
+  }
+
+  /** In the namespace of each process, `count` connections (twice as many sockets) from 10.1.2.3 to itself. */
+  static connections(count: number, pids: readonly number[]): Promise<SocketHolder> {
+    return SocketHolder.#start(
+      [process.execPath, holder, 'connections', String(count), ...pids.map(String)],
+      true,
+    )
+  }
+
+  static async #start(args: readonly string[], plain = false): Promise<SocketHolder> {
+    const [command = '', ...rest] = plain ? args : ['unshare', ...args]
+    const started = await Process.start('socket holder', command, rest)
+    const kept = new SocketHolder(started)
+    try {
+      await waitFor('the sockets to stand', () => {
+        if (!started.running) throw new Error(started.stderr)
+        return started.stdout.includes('ready')
+      })
+      return kept
+    } catch (error) {
+      await kept[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** Inode of the namespace that its process is in. */
+  get namespace(): number {
+    return networkNamespace(this.process.pid)
+  }
+
+  get pid(): number {
+    return this.process.pid
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]()
+  }
+}
+
+/** Inode of the network namespace of a process. */
+function networkNamespace(pid: number): number {
+  return statSync(`/proc/${pid}/ns/net`).ino
+}

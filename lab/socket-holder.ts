@@ -1,0 +1,84 @@
+/**
+ * A program that holds sockets until it is ended: `node socket-holder.ts states`, or
+ * `node socket-holder.ts connections COUNT PID…`. Prints `ready` once they stand.
+ *
+ * `states`: one of each kind that can be held still, in the network namespace that it was started in (a new one).
+ * `connections`: in the namespace of each process, COUNT connections from its own address to itself, so twice as many
+ * sockets.
+ */
+import {
+  accept,
+  bound,
+  close,
+  connected,
+  enterNetworkOf,
+  listening,
+  portOf,
+  raiseLoopback,
+  send,
+  setOption,
+  shutdownWrites,
+  sockType,
+} from './raw-sockets.ts'
+
+const own = '10.1.2.3'
+const { stream, dgram, nonblock } = sockType
+
+function holdStates(): void {
+  raiseLoopback(own)
+  for (const address of [own, '127.0.0.1', '::1']) {
+    const server = listening(address)
+    const connect = (): [client: number, server: number] => {
+      const client = connected(stream, address, portOf(server))
+      return [client, accept(server)]
+    }
+    const [chatty] = connect() // ESTABLISHED, the server's side with bytes unread
+    send(chatty, Buffer.from('unread'))
+    const [closing] = connect() // FIN_WAIT2 and CLOSE_WAIT
+    shutdownWrites(closing)
+    close(connect()[0]) // FIN_WAIT2 without an owner, and CLOSE_WAIT
+    const [first, second] = connect() // TIME_WAIT
+    close(first)
+    close(second)
+    const [full] = connect() // ESTABLISHED, bytes that the peer has no room for
+    while (send(full, Buffer.alloc(65_536)) > 0);
+
+    const queue = listening(address, 0, 16) // LISTEN with three that wait
+    for (let k = 0; k < 3; k += 1) connected(stream, address, portOf(queue))
+
+    const deferring = listening(address) // NEW_SYN_RECV: accepted only once there is data
+    setOption(deferring, 'deferAccept', 60)
+    connected(stream, address, portOf(deferring))
+
+    const datagrams = bound(dgram, address)
+    setOption(datagrams, 'receiveBuffer', 4096)
+    const sender = connected(dgram, address, portOf(datagrams))
+    for (let k = 0; k < 20; k += 1) send(sender, Buffer.alloc(900)) // some wait, some are dropped
+  }
+  const dualStack = listening('::')
+  connected(stream, own, portOf(dualStack)) // its other side is IPv6-mapped
+  accept(dualStack)
+  connected(stream | nonblock, own, 9) // refused: leaves nothing
+  const many = listening('0.0.0.0', 0, 8192) // a chain longer than most
+  for (let k = 0; k < 300; k += 1) connected(stream, '127.0.0.1', portOf(many))
+}
+
+function holdConnections(count: number, pids: readonly number[]): void {
+  for (const pid of pids) {
+    enterNetworkOf(pid)
+    raiseLoopback(own)
+    const server = listening(own, 9000)
+    for (let k = 0; k < count; k += 1) {
+      connected(stream, own, 9000)
+      accept(server)
+    }
+  }
+}
+
+const [what, ...rest] = process.argv.slice(2)
+const [count = 0, ...pids] = rest.map(Number)
+if (what === 'states') holdStates()
+else if (what === 'connections') holdConnections(count, pids)
+else throw new Error(`expected "states" or "connections", got ${JSON.stringify(what)}`)
+console.log('ready')
+setInterval(() => undefined, 1 << 30)

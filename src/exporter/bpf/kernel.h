@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The few kernel types that the programs of this folder touch, with only the fields that they read. Every access is
+ * relocated when the object is loaded (CO-RE): order, size and neighbours of a field here mean nothing, only its name
+ * and its path. See README.md.
+ */
+#pragma once
+
+typedef signed char __s8;
+typedef unsigned char __u8;
+typedef short __s16;
+typedef unsigned short __u16;
+typedef int __s32;
+typedef unsigned int __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+/* Network byte order. */
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+
+#define true 1
+#define false 0
+
+/* Of include/uapi/linux/bpf.h: what maps are declared with. */
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+};
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_F_NO_PREALLOC = 1 << 0, BPF_F_MMAPABLE = 1 << 10 };
+
+/* Of include/linux/socket.h, include/uapi/linux/in.h and include/net/tcp_states.h. */
+enum { AF_INET = 2, AF_INET6 = 10 };
+enum { IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_TIME_WAIT = 6,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LISTEN = 10,
+	TCP_NEW_SYN_RECV = 12,
+};
+/* A listening chain ends with its bucket's number plus this (include/net/inet_hashtables.h). */
+enum { LISTENING_NULLS_BASE = 1 << 29 };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+	struct list_head *next;
+};
+struct hlist_node {
+	struct hlist_node *next;
+};
+struct hlist_head {
+	struct hlist_node *first;
+};
+struct hlist_nulls_node {
+	struct hlist_nulls_node *next;
+};
+struct hlist_nulls_head {
+	struct hlist_nulls_node *first;
+};
+typedef struct {
+	int counter;
+} atomic_t;
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+typedef struct {
+	__u32 val;
+} kuid_t;
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+struct cgroup {
+	struct kernfs_node *kn;
+};
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+struct net;
+struct sock;
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	union {
+		struct hlist_node skc_node;
+		struct hlist_nulls_node skc_nulls_node;
+	};
+	struct sock *skc_listener;
+};
+struct numa_drop_counters {
+	atomic_t drops0;
+	atomic_t drops1;
+};
+struct sock {
+	struct sock_common __sk_common;
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	refcount_t sk_wmem_alloc;
+	atomic_t sk_drops;
+	struct numa_drop_counters *sk_drop_counters;
+	kuid_t sk_uid;
+	__u16 sk_protocol;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	struct sock_cgroup_data sk_cgrp_data;
+	int sk_err;
+};
+struct tcp_sock {
+	__u32 copied_seq;
+	__u32 write_seq;
+	__u32 rcv_nxt;
+	__u32 snd_una;
+	__u32 srtt_us;
+	__u32 total_retrans;
+	__u64 bytes_received;
+	__u64 bytes_acked;
+};
+struct udp_sock {
+	int forward_deficit;
+};
+struct inet_timewait_sock {
+	volatile unsigned char tw_substate;
+};
+
+struct inet_ehash_bucket {
+	struct hlist_nulls_head chain;
+};
+struct inet_listen_hashbucket {
+	struct hlist_nulls_head nulls_head;
+};
+struct inet_hashinfo {
+	struct inet_ehash_bucket *ehash;
+	unsigned int ehash_mask;
+	unsigned int lhash2_mask;
+	struct inet_listen_hashbucket *lhash2;
+};
+struct inet_timewait_death_row {
+	struct inet_hashinfo *hashinfo;
+};
+struct udp_hslot {
+	struct hlist_head head;
+};
+struct udp_table {
+	struct udp_hslot *hash;
+	unsigned int mask;
+};
+struct netns_ipv4 {
+	struct inet_timewait_death_row tcp_death_row;
+	struct udp_table *udp_table;
+};
+struct proc_ns_operations;
+struct ns_common {
+	const struct proc_ns_operations *ops;
+	unsigned int inum;
+};
+struct net {
+	struct ns_common ns;
+	struct list_head list;
+	struct netns_ipv4 ipv4;
+};
+struct nsproxy {
+	struct net *net_ns;
+};
+struct task_struct {
+	struct nsproxy *nsproxy;
+};
+
+#pragma clang attribute pop

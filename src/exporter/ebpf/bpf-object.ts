@@ -1,0 +1,310 @@
+/** eBPF objects, their programs, maps and links: what libbpf.ts offers, each with one owner that disposes of it. */
+import { constants } from 'node:os'
+import { PodsonarError } from '../../common/errors.ts'
+import type { Logger } from '../../common/logger.ts'
+import {
+  errorName,
+  memoryAt,
+  printLevel,
+  testRunOptionsSize,
+  type Libbpf,
+  type NativeFunctions,
+  type Pointer,
+} from './libbpf.ts'
+
+/**
+ * Why an eBPF object cannot be used. `code`: `bpf_not_permitted` (a capability is missing), `bpf_no_btf`,
+ * `bpf_no_memory`, `bpf_refused` (the verifier or a missing kernel type), `bpf_object_missing`, `bpf_failed`.
+ */
+export class BpfError extends PodsonarError {
+  /** The last messages of libbpf, the verifier's among them. */
+  readonly messages: readonly string[]
+
+  constructor(code: string, message: string, messages: readonly string[] = []) {
+    super(code, message)
+    this.messages = messages
+  }
+}
+
+export interface BpfObjectOptions {
+  /** Entries of maps that shall differ from what the object was compiled with. */
+  readonly maxEntries?: Readonly<Record<string, number>>
+  /** Gets libbpf's messages at debug. */
+  readonly log: Logger
+}
+
+/** How many of libbpf's warnings an error keeps. */
+const keptMessages = 40
+
+/** A loaded object. Disposing of it closes its programs and maps; links are disposed of before. */
+export class BpfObject implements Disposable {
+  readonly #native: NativeFunctions
+  readonly #object: Pointer
+
+  private constructor(native: NativeFunctions, object: Pointer) {
+    this.#native = native
+    this.#object = object
+  }
+
+  /**
+   * Opens a compiled object and loads it into the kernel.
+   *
+   * @throws BpfError
+   */
+  static load(libbpf: Libbpf, file: string, { maxEntries = {}, log }: BpfObjectOptions): BpfObject {
+    const { native } = libbpf
+    const messages: string[] = []
+    const print = (level: number, message: string): void => {
+      if (level === printLevel.warn) messages.push(message)
+      if (messages.length > keptMessages) messages.shift()
+      log.debug({ event: 'libbpf', level, file }, message)
+    }
+    return libbpf.withMessages(print, () => {
+      const object = native.bpf_object__open_file(file, null)
+      if (!object) throw openError(file, libbpf.lastError(), messages)
+      const owner = new BpfObject(native, object)
+      try {
+        for (const [name, entries] of Object.entries(maxEntries)) owner.#resize(name, entries)
+        const result = native.bpf_object__load(object)
+        if (result < 0) throw loadError(file, result, messages)
+        return owner
+      } catch (error) {
+        owner[Symbol.dispose]()
+        throw error
+      }
+    })
+  }
+
+  /** @throws BpfError when the object has no such program. */
+  program(name: string): BpfProgram {
+    const program = this.#native.bpf_object__find_program_by_name(this.#object, name)
+    if (!program) throw new BpfError('bpf_failed', `Cannot find the eBPF program ${name}`)
+    return new BpfProgram(this.#native, name, program)
+  }
+
+  /** All programs of the object. */
+  programs(): BpfProgram[] {
+    const programs: BpfProgram[] = []
+    for (let at: Pointer = null; ;) {
+      at = this.#native.bpf_object__next_program(this.#object, at)
+      if (!at) return programs
+      programs.push(new BpfProgram(this.#native, this.#native.bpf_program__name(at), at))
+    }
+  }
+
+  /** @throws BpfError when the object has no such map. */
+  map(name: string): BpfMap {
+    return new BpfMap(this.#native, name, this.#find(name))
+  }
+
+  [Symbol.dispose](): void {
+    this.#native.bpf_object__close(this.#object)
+  }
+
+  #resize(name: string, entries: number): void {
+    const result = this.#native.bpf_map__set_max_entries(this.#find(name), entries)
+    if (result < 0)
+      throw new BpfError('bpf_failed', `Cannot give the map ${name} ${entries} entries: ${errorName(result)}`)
+  }
+
+  #find(name: string): Pointer {
+    const map = this.#native.bpf_object__find_map_by_name(this.#object, name)
+    if (!map) throw new BpfError('bpf_failed', `Cannot find the eBPF map ${name}`)
+    return map
+  }
+}
+
+/** A program of a loaded object; lives as long as the object. */
+export class BpfProgram {
+  readonly name: string
+  readonly #native: NativeFunctions
+  readonly #program: Pointer
+
+  constructor(native: NativeFunctions, name: string, program: Pointer) {
+    this.#native = native
+    this.name = name
+    this.#program = program
+  }
+
+  /**
+   * Runs a raw tracepoint program once, on this thread, with these arguments.
+   *
+   * @returns what the program returned
+   * @throws BpfError
+   */
+  run(args: readonly bigint[]): number {
+    const context = new Uint8Array(BigUint64Array.from(args).buffer)
+    const options = { sz: testRunOptionsSize, ctx_in: context, ctx_size_in: context.length, retval: 0 }
+    const fd = this.#native.bpf_program__fd(this.#program)
+    const result = this.#native.bpf_prog_test_run_opts(fd, options)
+    if (result < 0) throw new BpfError(codeOf(result), `Cannot run ${this.name}: ${errorName(result)}`)
+    return options.retval
+  }
+
+  /**
+   * Attaches it to the hook that its section names, until the link is disposed of.
+   *
+   * @throws BpfError
+   */
+  attach(libbpf: Libbpf, log: Logger): Disposable {
+    const print = (level: number, message: string): void => {
+      log.debug({ event: 'libbpf', level }, message)
+    }
+    const native = this.#native
+    const link = libbpf.withMessages(print, () => native.bpf_program__attach(this.#program))
+    if (!link) throw new BpfError('bpf_failed', `Cannot attach ${this.name}: ${libbpf.lastError()}`)
+    return {
+      [Symbol.dispose]() {
+        native.bpf_link__destroy(link)
+      },
+    }
+  }
+}
+
+/** A map of a loaded object; lives as long as the object. */
+export class BpfMap {
+  readonly name: string
+  /** Bytes. */
+  readonly keySize: number
+  /** Bytes of a value; of a per-processor map: of one processor's. */
+  readonly valueSize: number
+  readonly maxEntries: number
+  readonly #native: NativeFunctions
+  readonly #fd: number
+
+  constructor(native: NativeFunctions, name: string, map: Pointer) {
+    this.#native = native
+    this.name = name
+    this.keySize = native.bpf_map__key_size(map)
+    this.valueSize = native.bpf_map__value_size(map)
+    this.maxEntries = native.bpf_map__max_entries(map)
+    this.#fd = native.bpf_map__fd(map)
+  }
+
+  /** Copies the value of `key` into `value`; false when there is none. */
+  lookup(key: Uint8Array, value: Uint8Array): boolean {
+    const result = this.#native.bpf_map_lookup_elem(this.#fd, key, value)
+    if (result < 0 && -result !== constants.errno.ENOENT) throw this.#error('read', result)
+    return result === 0
+  }
+
+  update(key: Uint8Array, value: Uint8Array): void {
+    const result = this.#native.bpf_map_update_elem(this.#fd, key, value, 0n)
+    if (result < 0) throw this.#error('write', result)
+  }
+
+  /** False when there was none. */
+  delete(key: Uint8Array): boolean {
+    const result = this.#native.bpf_map_delete_elem(this.#fd, key)
+    if (result < 0 && -result !== constants.errno.ENOENT) throw this.#error('delete from', result)
+    return result === 0
+  }
+
+  /**
+   * Reads all entries of a hash map in few calls. Buffers are the caller's, so that they can be used again: they take
+   * `maxEntries` keys and values.
+   *
+   * @param bytesPerValue as the kernel copies them: 8-byte aligned, and one for each processor of a per-processor map
+   * @returns the number of entries
+   */
+  readAll(keys: Uint8Array, values: Uint8Array, bytesPerValue: number): number {
+    const cursor = new Uint8Array(Math.max(this.keySize, 8))
+    let read = 0
+    for (let started = false; ; started = true) {
+      const count = Uint32Array.of(this.maxEntries - read)
+      const result = this.#native.bpf_map_lookup_batch(
+        this.#fd,
+        started ? cursor : null,
+        cursor,
+        keys.subarray(read * this.keySize),
+        values.subarray(read * bytesPerValue),
+        count,
+        null,
+      )
+      const end = -result === constants.errno.ENOENT
+      if (result < 0 && !end) throw this.#error('read', result)
+      read += count[0] ?? 0
+      if (end || read >= this.maxEntries) return read
+    }
+  }
+
+  /** Maps the values of an array map into this process. */
+  mmap(): MappedMap {
+    const length = this.maxEntries * this.valueSize
+    const address = this.#native.mmap(null, length, protRead, mapShared, this.#fd, 0)
+    if (address === null || address === mapFailed)
+      throw new BpfError('bpf_no_memory', `Cannot map ${length} bytes of ${this.name}`)
+    return new MappedMap(this.#native, address, length)
+  }
+
+  #error(what: string, result: number): BpfError {
+    return new BpfError(codeOf(result), `Cannot ${what} the map ${this.name}: ${errorName(result)}`)
+  }
+}
+
+const protRead = 1
+const mapShared = 1
+const mapFailed = 0xffff_ffff_ffff_ffffn
+
+/** Memory that the kernel writes and we read. */
+export class MappedMap implements Disposable {
+  /** Not to be touched after disposal. */
+  readonly memory: ArrayBuffer
+  readonly #native: NativeFunctions
+  readonly #address: Pointer
+
+  constructor(native: NativeFunctions, address: Pointer, length: number) {
+    this.#native = native
+    this.#address = address
+    this.memory = memoryAt(address, length)
+  }
+
+  [Symbol.dispose](): void {
+    this.#native.munmap(this.#address, this.memory.byteLength)
+  }
+}
+
+/** BTF_KIND_FUNC of include/uapi/linux/btf.h. */
+const btfFunction = 12
+
+/**
+ * Whether the running kernel has a function that programs may call.
+ *
+ * @throws BpfError `bpf_no_btf` when the kernel describes no types at all
+ */
+export function kernelHasFunction({ native }: Libbpf, name: string): boolean {
+  const btf = native.btf__load_vmlinux_btf()
+  if (!btf)
+    throw new BpfError('bpf_no_btf', 'Cannot read the types of this kernel: no /sys/kernel/btf/vmlinux')
+  try {
+    return native.btf__find_by_name_kind(btf, name, btfFunction) >= 0
+  } finally {
+    native.btf__free(btf)
+  }
+}
+
+function openError(file: string, error: string, messages: readonly string[]): BpfError {
+  const code = error === 'ENOENT' ? 'bpf_object_missing' : 'bpf_failed'
+  return new BpfError(code, `Cannot open the eBPF object ${file}: ${error}`, messages)
+}
+
+function loadError(file: string, result: number, messages: readonly string[]): BpfError {
+  return new BpfError(codeOf(result), `Cannot load the eBPF object ${file}: ${errorName(result)}`, messages)
+}
+
+function codeOf(result: number): string {
+  switch (-result) {
+    case constants.errno.EPERM:
+      return 'bpf_not_permitted'
+    case constants.errno.ENOMEM:
+    case constants.errno.E2BIG:
+      return 'bpf_no_memory'
+    case constants.errno.EACCES: // the verifier's "invalid mem access" and the like
+    case constants.errno.EINVAL:
+    case constants.errno.ENOTSUP:
+    case constants.errno.ESRCH:
+      return 'bpf_refused'
+    default:
+      return 'bpf_failed'
+  }
+}

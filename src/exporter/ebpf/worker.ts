@@ -1,0 +1,63 @@
+/**
+ * The thread that all eBPF work runs in: a pass over a big table takes tens of milliseconds, which must not block
+ * /metrics, and libbpf wants one thread. Started by worker-client.ts.
+ */
+import { parentPort } from 'node:worker_threads'
+import { describeError, errorCode } from '../../common/errors.ts'
+import type { Logger } from '../../common/logger.ts'
+import { SocketTableBuilder } from '../core/socket-table.ts'
+import { BpfError } from './bpf-object.ts'
+import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
+import { SocketTableReader } from './socket-table-reader.ts'
+
+if (parentPort === null) throw new Error('Cannot run by itself: expected to be started as a worker')
+const port = parentPort
+
+const post = (answer: Answer): void => {
+  port.postMessage(answer)
+}
+const logAt =
+  (level: 'debug' | 'info' | 'warn' | 'error'): Logger['debug'] =>
+  (log, message) => {
+    post({ log, level, message })
+  }
+const log: Logger = {
+  debug: logAt('debug'),
+  info: logAt('info'),
+  warn: logAt('warn'),
+  error: logAt('error'),
+  child: () => log,
+}
+
+const owned = new DisposableStack()
+let sockets: SocketTableReader | undefined
+
+const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[N]['answer'] } = {
+  openSockets: (options) => {
+    sockets = owned.use(new SocketTableReader({ ...options, log }))
+    return undefined
+  },
+  readSockets: ({ namespaces, options }): SocketReading => {
+    if (sockets === undefined) throw new Error('Cannot read sockets before openSockets')
+    const builder = new SocketTableBuilder(options)
+    for (const { inode } of namespaces) builder.namespace(inode)
+    const pass = sockets.read((row) => {
+      builder.add(row)
+    })
+    return { table: builder.finish(), pass }
+  },
+  close: () => {
+    owned.dispose()
+    port.close()
+    return undefined
+  },
+}
+
+port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
+  try {
+    post({ id, result: handlers[name](given) })
+  } catch (error) {
+    const messages = error instanceof BpfError ? error.messages : []
+    post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })
+  }
+})

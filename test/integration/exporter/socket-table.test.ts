@@ -1,0 +1,79 @@
+import { expect, it } from 'vitest'
+import { silentLogger } from '../../../src/common/logger.ts'
+import { SocketTableReader } from '../../../src/exporter/ebpf/socket-table-reader.ts'
+import { libbpfFile } from '../../../lab/needs.ts'
+import { SocketHolder } from '../../../lab/network-namespace.ts'
+import { waitFor } from '../../../lab/wait.ts'
+import { describeWith } from '../../setup/needs.ts'
+import { describeRow, procSockets } from '../../support/proc-sockets.ts'
+
+/** What the pass sees of one namespace, in the notation of /proc. */
+function passSockets(reader: SocketTableReader, namespace: number): string[] {
+  const rows: string[] = []
+  reader.read((row) => {
+    if (row.namespace === namespace) rows.push(describeRow(row))
+  })
+  return rows.sort()
+}
+
+const usual = { log: silentLogger, libbpf: libbpfFile() }
+
+function statesOf(rows: readonly string[]): Set<string> {
+  return new Set(rows.map((row) => /^(\w+).* state (\d+)/.exec(row)?.slice(1).join(' ') ?? ''))
+}
+
+/** Compares until /proc itself stood still: the kernel delays some changes, such as the drops of a UDP socket. */
+async function expectEqual(reader: SocketTableReader, holder: SocketHolder): Promise<string[]> {
+  return waitFor('two equal readings of /proc', () => {
+    const before = procSockets(holder.pid)
+    const rows = passSockets(reader, holder.namespace)
+    const after = procSockets(holder.pid)
+    if (before.join() !== after.join()) return undefined
+    expect(rows).toEqual(before)
+    return rows
+  })
+}
+
+describeWith(['root', 'bpf'], 'the socket table of one eBPF pass', () => {
+  for (const reads of ['cast', 'probe'] as const) {
+    it(`equals /proc row for row, in every state (${reads})`, async () => {
+      await using holder = await SocketHolder.states()
+      using reader = new SocketTableReader({ ...usual, reads })
+
+      const rows = await expectEqual(reader, holder)
+
+      expect(statesOf(rows)).toEqual(
+        new Set(['1', '3', '5', '6', '8', '10'].map((state) => `tcp ${state}`).concat('udp 1', 'udp 7')),
+      )
+      expect(rows.length).toBeGreaterThan(600)
+    })
+  }
+
+  it('has the sockets of a namespace with hash tables of its own', async () => {
+    await using holder = await SocketHolder.states({
+      tcp_child_ehash_entries: 64,
+      udp_child_hash_entries: 256,
+    })
+    using reader = new SocketTableReader({ ...usual })
+
+    await expectEqual(reader, holder)
+
+    expect(reader.read(() => undefined).privateTables).toBe(2)
+  })
+
+  it('grows its buffer instead of cutting the table short', async () => {
+    await using holder = await SocketHolder.states()
+    using reader = new SocketTableReader({ ...usual, rows: 16 })
+
+    await expectEqual(reader, holder)
+  })
+
+  it('can be loaded twice', async () => {
+    await using holder = await SocketHolder.states()
+    using first = new SocketTableReader({ ...usual })
+    using second = new SocketTableReader({ ...usual })
+
+    await expectEqual(first, holder)
+    await expectEqual(second, holder)
+  })
+})
