@@ -1,19 +1,54 @@
+import { describeError } from '../common/errors.ts'
+import { html, renderPage } from '../common/html.ts'
 import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
 import { never } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { version } from '../common/version.ts'
-import { html, renderPage } from '../common/html.ts'
 import { opsHandler } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
 import type { RegistrarConfig } from '../config/registrar-settings.ts'
+import { KubernetesClient } from '../kubernetes/client.ts'
+import { loadClusterConfig } from '../kubernetes/cluster-config.ts'
+import { clusterIdOf } from '../kubernetes/cluster-id.ts'
+import { clusterName } from './cluster-name.ts'
+import { AgentRegistry } from './consul/agent.ts'
+import { consulConnection } from './consul/connect.ts'
+import { ConsulHttp } from './consul/http.ts'
+import { DesiredServices } from './core/desired.ts'
+import { Guard } from './core/guard.ts'
+import { printPlan, type PlanFormat } from './core/print-plan.ts'
+import type { Plan } from './core/plan.ts'
+import { shardChooser } from './core/shard.ts'
+import { HeartbeatKeeper } from './heartbeat.ts'
+import { soleLeadership } from './leadership.ts'
+import { registrarMetrics } from './metrics.ts'
+import { registrarPage } from './page.ts'
+import { Reconciler } from './reconciler.ts'
+import { selfAddress } from './self-address.ts'
+import { followNodes, followPods } from './sources.ts'
+import type { RegistrarStatus } from './status.ts'
+
+/** How often the heartbeat is written at most, in milliseconds. */
+const heartbeatMs = 60_000
 
 /** Composition root of MODE=registrar: owns everything that the mode opens. */
-export async function startRegistrar(config: RegistrarConfig, { log }: ModeContext): Promise<RunningMode> {
+export async function startRegistrar(
+  config: RegistrarConfig,
+  { log, signal }: ModeContext,
+): Promise<RunningMode> {
   await using owned = new AsyncDisposableStack()
   const registry = createRegistry('registrar')
   const readiness = new Readiness()
-  owned.use(
+  const clusterConfig = loadClusterConfig({ kubeconfig: config.kubeconfig })
+  const consul = new ConsulHttp(consulConnection(config))
+  owned.use(consul)
+  const name = await clusterName(config.clusterName, consul, signal, log)
+
+  const live: { reconciler?: Reconciler } = {}
+  const status = (): RegistrarStatus | undefined => live.reconciler?.status
+  const facts = { consul: consul.url.host, backend: config.consulBackend, dryRun: config.dryRun }
+  const server = owned.use(
     await WebServer.listen({
       setting: 'PORT',
       port: config.port,
@@ -22,10 +57,81 @@ export async function startRegistrar(config: RegistrarConfig, { log }: ModeConte
       handler: opsHandler({
         registry,
         readiness,
-        page: () => renderPage({ mode: 'registrar', version, body: html`` }),
+        page: () => {
+          const now = status()
+          const body = now === undefined ? html`<p>Starting.</p>` : registrarPage(now, facts)
+          return renderPage({ mode: 'registrar', version, body })
+        },
       }),
     }),
   )
+  const metrics = registrarMetrics(registry, status)
+
+  const client = owned.use(new KubernetesClient(clusterConfig))
+  const pods = owned.use(followPods(config, client, log))
+  const nodes = owned.use(followNodes(config, client, log))
+  const self = { address: config.listenAddress ?? selfAddress(), port: server.port }
+  const backend = owned.use(new AgentRegistry(consul, { clusterName: name, self }))
+  const heartbeat = new HeartbeatKeeper({
+    registry: backend,
+    clusterName: name,
+    clusterId: await clusterIdOf(clusterConfig),
+    everyMs: Math.min(heartbeatMs, config.syncPeriodSeconds * 1000),
+    log,
+  })
+  const reconciler = owned.use(
+    new Reconciler({
+      registry: backend,
+      ...{ pods, nodes, log, readiness, metrics },
+      clusterName: name,
+      policy: config.policy,
+      guard: new Guard({ mode: config.deregisterGuard, maxPercent: config.maxDeregisterPercent }),
+      services: new DesiredServices({
+        ...config,
+        clusterName: name,
+        shardOf: shardChooser({
+          shards: [...new Set(config.shardPaths)],
+          strategy: config.shardStrategy,
+          rebalance: config.shardRebalance,
+        }),
+      }),
+      podsFollowNodes: config.podRoute === 'proxy',
+      syncPeriodMs: config.syncPeriodSeconds * 1000,
+      leadership: soleLeadership,
+      heartbeat: config.dryRun ? undefined : heartbeat,
+      printPlan: config.dryRun ? planPrinter(config.planFormat) : undefined,
+      once: config.once,
+      afterFull: () => Promise.resolve(),
+    }),
+  )
+  live.reconciler = reconciler
+  log.info(
+    {
+      event: 'registrar_started',
+      cluster: name,
+      consul: facts.consul,
+      backend: facts.backend,
+      api: clusterConfig.origin,
+    },
+    'Keeping Consul equal to the cluster',
+  )
   const kept = owned.move()
-  return { finished: never, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return {
+    finished: config.once ? reconciler.finished : never,
+    [Symbol.asyncDispose]: async () => {
+      await kept.disposeAsync().catch((error: unknown) => {
+        log.error({ event: 'stop_failed', error: describeError(error) }, 'Cannot stop cleanly')
+      })
+    },
+  }
+}
+
+/** Prints plans to stdout, each once. */
+function planPrinter(format: PlanFormat): (plan: Plan) => void {
+  let last = ''
+  return (plan) => {
+    const text = printPlan(plan, format)
+    if (text !== last) process.stdout.write(text)
+    last = text
+  }
 }

@@ -5,7 +5,8 @@ export type BackendKind = 'agent' | 'catalog' | 'embedded'
 
 /** One change to one service. `update` overwrites what is there under the same ID. */
 export type Operation =
-  | { readonly type: 'register' | 'update'; readonly service: ServiceRecord }
+  | { readonly type: 'register'; readonly service: ServiceRecord }
+  | { readonly type: 'update'; readonly service: ServiceRecord; readonly previous: ServiceRecord | undefined }
   | { readonly type: 'deregister'; readonly service: Pick<ServiceRecord, 'id' | 'name'> }
 
 /** How an operation ended. */
@@ -23,8 +24,8 @@ export type OperationResult =
 /** The heartbeat of a registrar, as its service's meta tells. */
 export interface Heartbeat {
   readonly clusterName: string
-  /** Tells one running registrar from another. */
-  readonly instance: string
+  /** Tells one Kubernetes cluster from another, whatever they are called; the same for all replicas and restarts. */
+  readonly clusterId: string
   /** Milliseconds since the epoch, by the clock of the registrar that wrote it. */
   readonly lastSyncMs: number
 }

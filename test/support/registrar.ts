@@ -1,0 +1,48 @@
+/** What registrar tests share: settings, annotations, and Consul's own view of our services. */
+import type { Consul } from '../../lab/consul.ts'
+import type { SimulatedKubernetes } from '../../lab/kubernetes/simulated-kubernetes.ts'
+
+/** `prometheus.io/…` annotations of a target. */
+export function marked(more: Record<string, string> = {}): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries({ scrape: 'true', ...more }).map(([key, value]) => [`prometheus.io/${key}`, value]),
+  )
+}
+
+/** The settings of a registrar of the cluster c1, with `more`. */
+export async function registrarSettings(
+  consul: Pick<Consul, 'url'>,
+  kubernetes: SimulatedKubernetes,
+  more: Record<string, string> = {},
+): Promise<Record<string, string>> {
+  const kubeconfig = await kubernetes.kubeconfig()
+  return {
+    KUBECONFIG: kubeconfig,
+    CONSUL_ADDRESS: consul.url,
+    CLUSTER_NAME: 'c1',
+    LOG_LEVEL: 'debug',
+    ...more,
+  }
+}
+
+/** A service as Consul's agent and catalog tell it. */
+export interface ConsulService {
+  readonly ID: string
+  readonly Service: string
+  readonly Address: string
+  readonly Port: number
+  readonly Tags: readonly string[]
+  readonly Meta: Readonly<Record<string, string>>
+}
+
+const ours = ({ ID }: ConsulService): boolean => /^(pod|node)--/.test(ID)
+
+/** The services of an agent that stand for pods and nodes, by ID. */
+export async function agentServices(consul: Consul): Promise<Map<string, ConsulService>> {
+  const all = await consul.get<Record<string, ConsulService>>('/v1/agent/services')
+  return new Map(
+    Object.values(all)
+      .filter(ours)
+      .map((service) => [service.ID, service]),
+  )
+}
