@@ -6,11 +6,13 @@ import { refusal, type Refusal } from './statuses.ts'
 interface Snapshot {
   readonly resourceVersion: number
   readonly entries: readonly Entry[]
+  /** How many objects the list says it has. */
+  readonly announced: number
 }
 
 /** What the lists of a server may be made to do wrong. */
 export interface ListFlaws {
-  /** Lists end after that many objects and say that they are whole. */
+  /** Lists end after that many objects. Their first page, if it is not the last, announces all. */
   shortenTo: number | undefined
 }
 
@@ -47,7 +49,7 @@ export class Lists {
       apiVersion: group === '' ? version : `${group}/${version}`,
       metadata: {
         resourceVersion: String(snapshot.resourceVersion),
-        ...(next === undefined ? {} : { continue: next, remainingItemCount: left }),
+        ...(next === undefined ? {} : { continue: next, remainingItemCount: snapshot.announced - end }),
       },
     })
     const items = snapshot.entries.slice(offset, end).map((entry) => entry.render())
@@ -61,7 +63,8 @@ export class Lists {
   ): { id: number; offset: number; snapshot: Snapshot } {
     const { shortenTo } = this.flaws
     const all = store.list(scope)
-    const snapshot = { resourceVersion, entries: shortenTo === undefined ? all : all.slice(0, shortenTo) }
+    const entries = shortenTo === undefined ? all : all.slice(0, shortenTo)
+    const snapshot = { resourceVersion, entries, announced: all.length }
     this.#lastId += 1
     this.#snapshots.set(this.#lastId, snapshot)
     const [oldest] = this.#snapshots.keys()

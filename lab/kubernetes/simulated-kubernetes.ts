@@ -183,7 +183,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
     this.api.lists.expire()
   }
 
-  /** Lists say that they are whole after `count` objects; undefined: they are honest again. */
+  /** Lists end after `count` objects, though the first page announced more; undefined: they are honest again. */
   shortenLists(count: number | undefined): void {
     this.api.lists.flaws.shortenTo = count
   }
