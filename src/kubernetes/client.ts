@@ -62,11 +62,10 @@ export class KubernetesClient implements Disposable {
    *
    * @throws as {@link stream}, and PodsonarError `api_cut` when the answer ends too early or is not JSON
    */
-  async json(request: ApiRequest): Promise<{ readonly value: unknown; readonly bytes: number }> {
+  async json(request: ApiRequest): Promise<unknown> {
     const response = await this.stream(request)
     try {
-      const text = await readText(response)
-      return { value: JSON.parse(text), bytes: text.length }
+      return JSON.parse(await readText(response)) as unknown
     } catch (cause) {
       if (request.signal.aborted) throw request.signal.reason
       if (cause instanceof PodsonarError) throw cause

@@ -1,10 +1,6 @@
+import type { ApiMetadata } from './api-objects.ts'
 import type { Resource } from './resource.ts'
 import type { Change } from './source.ts'
-
-interface Held<T> {
-  readonly record: T
-  readonly resourceVersion: string
-}
 
 /**
  * The objects that are held, and what lists and watch events do to them. Pure.
@@ -37,16 +33,18 @@ export class HeldObjects<T> {
     this.#list = { listed: new Set(), told: new Set() }
   }
 
-  /** Takes objects of the list that was begun. @throws Error for what is no such object; nothing is held of the page then */
-  addPage(items: readonly unknown[]): Change<T>[] {
+  /** Takes an object of the list that was begun. @throws Error for what is no such object */
+  addListed(object: unknown): Change<T>[] {
     const { listed, told } = this.#openList()
-    const changes: Change<T>[] = []
-    for (const { record, resourceVersion } of items.map((item) => this.#project(item))) {
-      const uid = this.#resource.uidOf(record)
+    const { uid = '', resourceVersion = '' } = metadataOf(object)
+    if (this.#versions.get(uid) === resourceVersion) {
+      // Most of a list that is read again is known: no record is made of it.
       listed.add(uid)
-      if (!told.has(uid)) changes.push(...this.#put(record, resourceVersion))
+      return []
     }
-    return changes
+    const record = this.#resource.project(object)
+    listed.add(uid)
+    return told.has(uid) ? [] : this.#put(record, resourceVersion)
   }
 
   /** The list was read to its end. */
@@ -64,8 +62,8 @@ export class HeldObjects<T> {
 
   /** Takes an event of the watch. @throws Error for what is no such object */
   applyEvent(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown): Change<T>[] {
-    const { record, resourceVersion } = this.#project(object)
-    const uid = this.#resource.uidOf(record)
+    const { uid = '', resourceVersion = '' } = metadataOf(object)
+    const record = this.#resource.project(object)
     this.#list?.told.add(uid)
     return type === 'DELETED' ? this.#remove(uid) : this.#put(record, resourceVersion)
   }
@@ -73,11 +71,6 @@ export class HeldObjects<T> {
   #openList(): { readonly listed: Set<string>; readonly told: Set<string> } {
     if (this.#list === undefined) throw new Error('No list was begun')
     return this.#list
-  }
-
-  #project(object: unknown): Held<T> {
-    const { metadata } = object as { metadata?: { resourceVersion?: string } }
-    return { record: this.#resource.project(object), resourceVersion: metadata?.resourceVersion ?? '' }
   }
 
   #put(record: T, resourceVersion: string): Change<T>[] {
@@ -106,4 +99,8 @@ export class HeldObjects<T> {
     if (this.#uidByName.get(name) === uid) this.#uidByName.delete(name)
     return [{ type: 'removed', object }]
   }
+}
+
+function metadataOf(object: unknown): ApiMetadata {
+  return (object as { readonly metadata?: ApiMetadata }).metadata ?? {}
 }

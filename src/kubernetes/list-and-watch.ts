@@ -5,7 +5,7 @@ import type { Logger } from '../common/logger.ts'
 import { ApiError } from './api-error.ts'
 import type { KubernetesClient } from './client.ts'
 import { HeldObjects } from './held-objects.ts'
-import { listPages, type ListQuery } from './list-pages.ts'
+import { readList, type ListQuery } from './read-list.ts'
 import type { Resource } from './resource.ts'
 import type { Change, Source, SourceCounts } from './source.ts'
 import { watchEvents, type WatchEvent } from './watch-events.ts'
@@ -26,6 +26,8 @@ export interface ListAndWatchOptions<T> extends ListQuery {
 
 /** A watch that ended sooner is not opened again at once: a server that ends each would be asked in a hot loop. */
 const shortWatchMs = 5_000
+/** So many changes of a list are told at a time. */
+const batchSize = 250
 /** A list whose continue token expired is begun again that often. */
 const listAttempts = 3
 
@@ -135,13 +137,24 @@ export class ListAndWatch<T> implements Source<T> {
 
   async #listWhole(signal: AbortSignal): Promise<string> {
     const { client, resource, namespace, log } = this.#options
-    let resourceVersion = ''
+    const batch: Change<T>[] = []
+    const tellBatch = (): void => {
+      this.#tell(batch.splice(0))
+    }
+    const each = (object: unknown): void => {
+      batch.push(...this.#held.addListed(object))
+      if (batch.length >= batchSize) tellBatch()
+    }
     this.#held.beginList()
     const path = resource.path(namespace)
-    for await (const page of listPages(client, resource.plural, path, this.#options, signal)) {
-      resourceVersion = page.resourceVersion
-      this.#tell(this.#held.addPage(page.items))
-    }
+    const resourceVersion = await readList(
+      client,
+      resource.plural,
+      path,
+      this.#options,
+      each,
+      signal,
+    ).finally(tellBatch)
     const removals = this.#held.endList()
     this.#counts.lists += 1
     this.#listedAtMs = Date.now()

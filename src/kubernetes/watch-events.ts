@@ -2,7 +2,7 @@ import { PodsonarError } from '../common/errors.ts'
 import { ApiError, type StatusBody } from './api-error.ts'
 import type { KubernetesClient } from './client.ts'
 import { LineSplitter } from './line-splitter.ts'
-import { searchParams, type ListQuery } from './list-pages.ts'
+import { searchParams, type ListQuery } from './read-list.ts'
 
 /** What a watch says. */
 export type WatchEvent =

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HeldObjects } from '../../../src/kubernetes/held-objects.ts'
+import type { PodRecord } from '../../../src/kubernetes/records.ts'
 import { pods } from '../../../src/kubernetes/resource.ts'
 import { parseEvent } from '../../../src/kubernetes/watch-events.ts'
 import { recorded, recordedList } from './recorded.ts'
@@ -15,10 +16,14 @@ function short(changes: ReturnType<HeldObjects<{ name: string; uid: string }>['e
   return changes.map(({ type, object }) => `${signs[type]}${object.name}/${object.uid}`)
 }
 
+function add(held: HeldObjects<PodRecord>, ...items: unknown[]) {
+  return items.flatMap((item) => held.addListed(item))
+}
+
 function listed(...items: unknown[]) {
   const held = new HeldObjects(pods)
   held.beginList()
-  held.addPage(items)
+  add(held, ...items)
   held.endList()
   return held
 }
@@ -27,7 +32,7 @@ describe('HeldObjects', () => {
   test('adds what the first pages hold at once, and removes nothing before the end of a list', () => {
     const held = listed(pod('a', '1'), pod('b', '2'))
     held.beginList()
-    expect(short(held.addPage([pod('c', '3')]))).toEqual(['+c/3'])
+    expect(short(add(held, pod('c', '3')))).toEqual(['+c/3'])
     expect(held.objects.size).toBe(3)
     expect(short(held.endList())).toEqual(['-a/1', '-b/2'])
   })
@@ -35,19 +40,19 @@ describe('HeldObjects', () => {
   test('removes nothing when a list fails, and the next one begins afresh', () => {
     const held = listed(pod('a', '1'), pod('b', '2'))
     held.beginList()
-    held.addPage([pod('a', '1')])
+    add(held, pod('a', '1'))
     held.abandonList()
     expect([...held.objects.keys()]).toEqual(['1', '2'])
     held.beginList()
-    held.addPage([pod('b', '2')])
+    add(held, pod('b', '2'))
     expect(short(held.endList())).toEqual(['-a/1'])
   })
 
   test('sees by the version whether anything changed', () => {
     const held = listed(pod('a', '1'))
     held.beginList()
-    expect(held.addPage([pod('a', '1')])).toEqual([])
-    expect(short(held.addPage([pod('a', '1', '2', '10.0.0.2')]))).toEqual(['~a/1'])
+    expect(add(held, pod('a', '1'))).toEqual([])
+    expect(short(add(held, pod('a', '1', '2', '10.0.0.2')))).toEqual(['~a/1'])
     expect(held.objects.get('1')?.ip).toBe('10.0.0.2')
   })
 
@@ -64,7 +69,7 @@ describe('HeldObjects', () => {
     held.applyEvent('DELETED', pod('a', '1', '5'))
     held.applyEvent('MODIFIED', pod('b', '2', '6', '10.0.0.9'))
     held.applyEvent('ADDED', pod('c', '3', '7'))
-    expect(held.addPage([pod('a', '1'), pod('b', '2')])).toEqual([])
+    expect(add(held, pod('a', '1'), pod('b', '2'))).toEqual([])
     expect(held.endList()).toEqual([])
     expect([...held.objects.values()].map(({ name, ip }) => `${name} ${ip ?? ''}`)).toEqual([
       'b 10.0.0.9',
@@ -72,11 +77,10 @@ describe('HeldObjects', () => {
     ])
   })
 
-  test('holds nothing of a page with something that is no pod', () => {
+  test('refuses what is no pod', () => {
     const held = new HeldObjects(pods)
     held.beginList()
-    expect(() => held.addPage([pod('a', '1'), {}])).toThrow('Cannot read a pod')
-    expect(held.objects.size).toBe(0)
+    expect(() => held.addListed({})).toThrow('Cannot read a pod')
   })
 
   test('follows the recorded scale-up, annotation change and scale-down', async () => {

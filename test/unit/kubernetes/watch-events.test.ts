@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { ApiError, parseRetryAfter, parseStatus } from '../../../src/kubernetes/api-error.ts'
-import { nextLimit } from '../../../src/kubernetes/list-pages.ts'
 import { parseEvent } from '../../../src/kubernetes/watch-events.ts'
 import { recorded } from './recorded.ts'
 
@@ -53,14 +52,5 @@ describe('ApiError', () => {
       undefined,
       undefined,
     ])
-  })
-})
-
-describe('nextLimit', () => {
-  test('keeps a page at about 1.5 MB', () => {
-    expect(nextLimit(250, 1_000_000)).toBe(250)
-    expect(nextLimit(250, 5_000_000)).toBe(75)
-    expect(nextLimit(25, 50_000_000)).toBe(25)
-    expect(nextLimit(0, 100)).toBe(250)
   })
 })
