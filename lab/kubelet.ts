@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import type { Certificate } from './certificates.ts'
 
@@ -14,8 +14,10 @@ import type { Certificate } from './certificates.ts'
  * - `redirect`: 302 to /elsewhere on the same server
  * - `unauthorized`, `forbidden`: 401 and 403 as a kubelet words them
  * - `hang`: never anything
+ * - `reset_reused`: the page, but a connection that has served a request is reset at the next
  */
-export type KubeletBehaviour = 'answer' | 'drip' | 'die' | 'redirect' | 'unauthorized' | 'forbidden' | 'hang'
+export type KubeletBehaviour =
+  'answer' | 'drip' | 'die' | 'redirect' | 'unauthorized' | 'forbidden' | 'hang' | 'reset_reused'
 
 export interface KubeletOptions {
   /** @default 127.0.0.1 */
@@ -47,6 +49,12 @@ export class SimulatedKubelet implements AsyncDisposable {
   /** May be changed: a rotated token. */
   token: string
   readonly requests: KubeletRequest[] = []
+  /** Connections accepted so far. */
+  accepted = 0
+  /** Connections that are open, by how many requests each has brought. */
+  readonly open = new Map<Socket, number>()
+  /** Requests that are being answered, and whose connection is still there. */
+  running = 0
   readonly #server: Server
   readonly #pages: ReadonlyMap<string, Buffer>
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -55,6 +63,11 @@ export class SimulatedKubelet implements AsyncDisposable {
     this.#server = server
     this.#pages = pages
     this.token = token
+    server.on('secureConnection', (socket: Socket) => {
+      this.accepted += 1
+      this.open.set(socket, 0)
+      socket.once('close', () => this.open.delete(socket))
+    })
     server.on('request', (request, response) => {
       this.#answer(request, response)
     })
@@ -92,7 +105,15 @@ export class SimulatedKubelet implements AsyncDisposable {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
+    this.running += 1
+    response.once('close', () => (this.running -= 1))
     const url = request.url ?? '/'
+    const served = this.open.get(request.socket) ?? 0
+    this.open.set(request.socket, served + 1)
+    if (this.behaviour === 'reset_reused' && served > 0) {
+      request.socket.destroy()
+      return
+    }
     this.requests.push({ method: request.method ?? '', url, headers: request.headers })
     if (request.headers.authorization !== `Bearer ${this.token}` || this.behaviour === 'unauthorized') {
       sendText(response, 401, 'Unauthorized')

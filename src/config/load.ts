@@ -1,7 +1,7 @@
 import convict from 'convict'
 import { SettingsError } from '../common/errors.ts'
 import { splitArguments } from './arguments.ts'
-import { modes, schema, type ModeConfig } from './schema.ts'
+import { conflicts, modes, schema, type ModeConfig } from './schema.ts'
 import { flagName, type Setting, type Settings } from './setting.ts'
 
 /** What can be asked of the program besides running a mode, as its first argument. */
@@ -69,14 +69,17 @@ export function loadInvocation(args: readonly string[], environment: Environment
   const config = Object.freeze(
     Object.fromEntries(Object.entries(settings).map(([name, one]) => [name, valueOf(one)])),
   )
+  // The schema is keyed by mode, so the values are those of this mode; TypeScript cannot see it through the key.
+  const modeConfig = { mode, config } as unknown as ModeConfig
+  const conflicting = conflicts(modeConfig)
+  if (conflicting.length > 0) throw new SettingsError(conflicting)
   const effective = Object.fromEntries(
     Object.values(settings).map((one) => {
       const value = valueOf(one)
       return [one.env, one.sensitive === true && value !== undefined ? '[hidden]' : (value ?? null)]
     }),
   )
-  // The schema is keyed by mode, so the values are those of this mode; TypeScript cannot see it through the key.
-  return { command, warnings, effective, ...({ mode, config } as unknown as ModeConfig) }
+  return { command, warnings, effective, ...modeConfig }
 }
 
 /** The texts that were given for `settings`, by environment variable. Unknown and valueless flags become problems. */

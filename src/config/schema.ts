@@ -1,5 +1,5 @@
 import { exporterSettings, type ExporterConfig } from './exporter-settings.ts'
-import { proxySettings, type ProxyConfig } from './proxy-settings.ts'
+import { proxyConflicts, proxySettings, type ProxyConfig } from './proxy-settings.ts'
 import { registrarSettings, type RegistrarConfig } from './registrar-settings.ts'
 import type { Settings } from './setting.ts'
 
@@ -18,3 +18,15 @@ export type ModeConfig =
   | { readonly mode: 'registrar'; readonly config: RegistrarConfig }
   | { readonly mode: 'proxy'; readonly config: ProxyConfig }
   | { readonly mode: 'exporter'; readonly config: ExporterConfig }
+
+/** Settings of a mode that are good one by one and wrong together: a sentence for each conflict. */
+export function conflicts({ mode, config }: ModeConfig): readonly string[] {
+  switch (mode) {
+    case 'registrar':
+      return []
+    case 'proxy':
+      return proxyConflicts(config)
+    case 'exporter':
+      return []
+  }
+}

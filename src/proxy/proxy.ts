@@ -1,31 +1,146 @@
-import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
-import { never } from '../common/lifecycle.ts'
+import { never, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
-import { version } from '../common/version.ts'
-import { html, renderPage } from '../common/html.ts'
 import { opsHandler } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
 import type { ProxyConfig } from '../config/proxy-settings.ts'
+import { KubernetesClient } from '../kubernetes/client.ts'
+import { loadClusterConfig } from '../kubernetes/cluster-config.ts'
+import { ListAndWatch } from '../kubernetes/list-and-watch.ts'
+import { nodes as nodeResource } from '../kubernetes/resource.ts'
+import type { NodeRecord } from '../kubernetes/records.ts'
+import type { Source } from '../kubernetes/source.ts'
+import { allowNode, type NodeRules, type Target } from './core/access.ts'
+import { InFlight } from './core/in-flight.ts'
+import { Refusal } from './core/refusal.ts'
+import type { Route } from './core/route.ts'
+import { Credentials } from './credentials.ts'
+import { LastScrapes } from './last-scrapes.ts'
+import { ProxyMetrics } from './metrics.ts'
+import { Nodes } from './nodes.ts'
+import { proxyPage } from './page.ts'
+import { scrape, type ScrapeOptions } from './scrape.ts'
+import { Upstream } from './upstream.ts'
 
-/** Composition root of MODE=proxy: owns everything that the mode opens. */
+/** Composition root of MODE=proxy: the Kubernetes API as its source of nodes, and the proxy on it. */
 export async function startProxy(config: ProxyConfig, { log }: ModeContext): Promise<RunningMode> {
+  await using owned = new AsyncDisposableStack()
+  const client = owned.use(new KubernetesClient(loadClusterConfig({ kubeconfig: config.kubeconfig })))
+  const source = owned.use(ListAndWatch.start({ client, resource: nodeResource, log }))
+  owned.use(await startProxyOn(source, config, { log }))
+  const kept = owned.move()
+  return { finished: never, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** The proxy as it runs on a source of nodes. */
+export interface RunningProxy extends RunningMode {
+  /** Where the scrape routes are. */
+  readonly port: number
+  /** Where /metrics, /healthz, /readyz and the page are. */
+  readonly opsPort: number
+}
+
+/** The proxy on a source of nodes, which stays its owner's. */
+export async function startProxyOn(
+  source: Source<NodeRecord>,
+  config: ProxyConfig,
+  { log }: Pick<ModeContext, 'log'>,
+): Promise<RunningProxy> {
   await using owned = new AsyncDisposableStack()
   const registry = createRegistry('proxy')
   const readiness = new Readiness()
-  owned.use(
-    await WebServer.listen({
-      setting: 'PORT',
-      port: config.port,
-      address: config.listenAddress,
-      log,
-      handler: opsHandler({
-        registry,
-        readiness,
-        page: () => renderPage({ mode: 'proxy', version, body: html`` }),
-      }),
+  const last = new LastScrapes()
+  const inFlight = new InFlight({ total: config.maxInFlight, perTarget: config.maxInFlightPerNode })
+
+  if (config.kubeletInsecureTls)
+    log.warn(
+      { event: 'kubelet_tls_insecure' },
+      'KUBELET_INSECURE_TLS: kubelets are not verified, whoever answers at the address of a node gets the token',
+    )
+  const { kubeletClientCertificate: certificateFile, kubeletClientKey: keyFile } = config
+  const credentials = owned.use(
+    await Credentials.open({
+      authorityFile: config.kubeletCertificateAuthority,
+      insecure: config.kubeletInsecureTls,
+      tokenFile: config.kubeletTokenFile,
+      client:
+        certificateFile === undefined || keyFile === undefined ? undefined : { certificateFile, keyFile },
+      report: (part, usable, problem) => {
+        readiness.set(part, usable ? undefined : (problem ?? 'not read yet'))
+        readiness.note(part, usable ? problem : undefined)
+        if (problem !== undefined) log.warn({ event: `${part}_problem`, problem }, 'Cannot use a file')
+        else log.info({ event: `${part}_read` }, 'Read what kubelets are reached with')
+      },
     }),
   )
+
+  const nodes = owned.use(new Nodes(source))
+  const metrics = new ProxyMetrics(registry, {
+    nodes: () => nodes.count,
+    inFlight: () => inFlight.total,
+    connections: () => credentials.connections,
+    tokenReadAtMs: () => credentials.tokenReadAtMs,
+  })
+  const tellNodes = (): void => {
+    readiness.set(
+      'nodes',
+      nodes.synced ? undefined : (nodes.problem ?? 'the list of nodes is not complete yet'),
+    )
+    readiness.note('nodes', nodes.synced ? nodes.problem : undefined)
+  }
+  nodes.onChange((removed) => {
+    for (const node of removed) {
+      metrics.forget(node)
+      last.forget(node)
+    }
+    tellNodes()
+  })
+  tellNodes()
+
+  const rules: NodeRules = {
+    paths: new Set(['/metrics/cadvisor', ...config.proxyPaths]),
+    allowLoopback: config.loopbackNodes,
+  }
+  const allow = (route: Route): Target => {
+    if (!nodes.synced) throw new Refusal('not_ready', 'The proxy does not know the nodes yet')
+    if (route.kind === 'node') return allowNode(route, nodes.find(route.address), rules)
+    throw new Refusal('not_found', 'Pods are not scraped through this proxy')
+  }
+  const options: ScrapeOptions = {
+    ...{ allow, credentials, inFlight, metrics, last, log },
+    upstream: new Upstream(),
+    timeouts: {
+      defaultMs: config.scrapeTimeoutSeconds * 1_000,
+      maxMs: config.maxScrapeTimeoutSeconds * 1_000,
+      marginMs: config.scrapeMarginMs,
+    },
+    maxBytes: config.maxScrapeBytes,
+  }
+  const page = (): string =>
+    proxyPage({
+      nodes: nodes.all(),
+      lastScrape: (node) => last.of(node),
+      reasons: readiness.toJSON().reasons,
+      paths: [...rules.paths],
+      inFlight: inFlight.total,
+      nowMs: Date.now(),
+    })
+
+  const address = config.listenAddress
+  const ops = owned.use(
+    await WebServer.listen({
+      ...{ setting: 'OPS_PORT', port: config.opsPort, address, log },
+      handler: opsHandler({ registry, readiness, page }),
+    }),
+  )
+  const scrapes = owned.use(
+    await WebServer.listen({
+      ...{ setting: 'PORT', port: config.port, address, log },
+      handler: (request, response) => scrape(request, response, options),
+    }),
+  )
+  const { port } = scrapes
+  const opsPort = ops.port
   const kept = owned.move()
-  return { finished: never, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { port, opsPort, finished: never, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

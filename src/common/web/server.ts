@@ -15,6 +15,17 @@ export interface ListenOptions {
   readonly log: Logger
 }
 
+const noTunnelsBody = '{"error":"method_not_allowed","message":"Cannot CONNECT here, expected GET"}\n'
+const noTunnels = [
+  'HTTP/1.1 405 Method Not Allowed',
+  'allow: GET',
+  'content-type: application/json; charset=utf-8',
+  `content-length: ${noTunnelsBody.length}`,
+  'connection: close',
+  '',
+  noTunnelsBody,
+].join('\r\n')
+
 /** How long a stopping server lets requests finish, in milliseconds; within the 10 s that the whole program has. */
 const drainMs = 5_000
 
@@ -29,11 +40,21 @@ export class WebServer implements AsyncDisposable {
   /** @throws PodsonarError `listen_failed` when the port cannot be had. */
   static async listen({ setting, port, address, handler, log }: ListenOptions): Promise<WebServer> {
     const server = createServer(
-      { keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 30_000 },
+      {
+        keepAliveTimeout: 75_000,
+        headersTimeout: 10_000,
+        requestTimeout: 30_000,
+        connectionsCheckingInterval: 2_000,
+        maxHeaderSize: 16_384,
+      },
       (request, response) => {
         void answer(request, response, handler, log)
       },
     )
+    server.on('connect', (_request, socket) => {
+      socket.on('error', () => undefined)
+      socket.end(noTunnels)
+    })
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => {
         const where = address === undefined ? `port ${port}` : `${address} port ${port}`

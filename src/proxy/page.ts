@@ -1,0 +1,57 @@
+import { facts, html, renderPage, table, type Html } from '../common/html.ts'
+import { version } from '../common/version.ts'
+import type { NodeRecord } from '../kubernetes/records.ts'
+import type { LastScrape } from './last-scrapes.ts'
+
+export interface PageState {
+  readonly nodes: readonly NodeRecord[]
+  readonly lastScrape: (node: string) => LastScrape | undefined
+  readonly reasons: Readonly<Record<string, string>>
+  readonly paths: readonly string[]
+  readonly inFlight: number
+  readonly nowMs: number
+}
+
+/** Nodes beyond this many are not listed: the page is for people. */
+const shownNodes = 500
+
+/** The page of the proxy: the nodes, when each was last scraped, and what last went wrong. */
+export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs }: PageState): string {
+  const age = (ms: number): string => `${Math.max(0, Math.round((nowMs - ms) / 1_000))} s ago`
+  const rows = nodes.slice(0, shownNodes).map((node) => {
+    const last = lastScrape(node.name)
+    return [
+      node.name,
+      node.ready ? html`<span class="ok">ready</span>` : html`<span class="bad">not ready</span>`,
+      node.internalIps.join(' '),
+      node.kubeletPort,
+      last === undefined ? html`<span class="muted">never</span>` : scraped(last, age),
+      last?.error === undefined
+        ? ''
+        : html`<span class="bad">${last.error.message}</span> ${age(last.error.atMs)}`,
+    ]
+  })
+  const problems = Object.entries(reasons)
+  const body = html`
+    ${
+      problems.length === 0
+        ? html`<p class="ok">Ready</p>`
+        : html`<p class="bad">Not ready</p>
+            ${facts(problems)}`
+    }
+    ${facts([
+      ['nodes', nodes.length],
+      ['scrapes that run', inFlight],
+      ['paths', paths.join(' ')],
+    ])}
+    <h2>Nodes</h2>
+    ${table(['node', 'state', 'addresses', 'kubelet port', 'last scrape', 'last error'], rows, 'no node is known')}
+    ${nodes.length > shownNodes ? html`<p class="muted">… and ${nodes.length - shownNodes} more</p>` : undefined}
+  `
+  return renderPage({ mode: 'proxy', version, body })
+}
+
+function scraped({ atMs, seconds, bytes, code }: LastScrape, age: (ms: number) => string): Html {
+  const outcome = code === 'ok' ? html`<span class="ok">ok</span>` : html`<span class="bad">${code}</span>`
+  return html`${outcome}, ${age(atMs)}, ${seconds.toFixed(3)} s, ${bytes} bytes`
+}
