@@ -39,7 +39,7 @@ module.exports = {
         pathNot: [
           '^src/[^/]+/core/',
           '^src/kubernetes/(scrape-target|records)\\.ts$',
-          '^src/common/(errors|text|ip)\\.ts$',
+          '^src/common/(errors|text|ip|exposition)\\.ts$',
           '^(node:)?(net|crypto|buffer)$',
         ],
         dependencyTypesNot: ['type-only'],

@@ -1,6 +1,10 @@
 import { commonSettings } from './common-settings.ts'
-import { folder, listenPort, oneOf, readableFile, text } from './format.ts'
+import { flag, folder, integer, list, listenPort, oneOf, readableFile, text, unixEndpoint } from './format.ts'
 import { optional, setting, type Values } from './setting.ts'
+
+/** Every collector that COLLECTORS may name. */
+export const collectorNames = ['connections', 'tcp', 'udp', 'sockstat'] as const
+export type CollectorName = (typeof collectorNames)[number]
 
 /** Settings of MODE=exporter. */
 export const exporterSettings = {
@@ -35,6 +39,42 @@ export const exporterSettings = {
     env: 'LIBBPF_PATH',
     doc: 'The file of libbpf.so.1, where the system does not find it by itself. libelf and zlib are looked for beside it.',
     format: readableFile,
+  }),
+  cgroupPath: setting({
+    env: 'CGROUP_PATH',
+    doc: "Where the host's cgroup file systems are mounted.",
+    format: text,
+    default: '/sys/fs/cgroup',
+  }),
+  runtimeEndpoints: optional({
+    env: 'RUNTIME_ENDPOINT',
+    doc: 'Comma-separated sockets of container runtimes, as unix:///run/containerd/containerd.sock.',
+    format: list(unixEndpoint),
+    defaultDoc: 'the usual sockets, those of k3s, k0s and microk8s included',
+  }),
+  collectors: setting({
+    env: 'COLLECTORS',
+    doc: 'Comma-separated collectors to run.',
+    format: list(oneOf(...collectorNames)),
+    default: ['connections', 'tcp', 'udp', 'sockstat'],
+  }),
+  connectionsInboundPorts: setting({
+    env: 'CONNECTIONS_INBOUND_PORTS',
+    doc: "Keep the peer's ephemeral port of inbound connections in remote_port, instead of 0.",
+    format: flag,
+    default: false,
+  }),
+  connectionsMaxSeriesPerPod: setting({
+    env: 'CONNECTIONS_MAX_SERIES_PER_POD',
+    doc: 'The most series of pod_connect_info for one pod; the lowest are summed in remote_addr="~other".',
+    format: integer(1, 1_000_000),
+    default: 100,
+  }),
+  connectionsMaxSeries: setting({
+    env: 'CONNECTIONS_MAX_SERIES',
+    doc: 'The most series of pod_connect_info for this node; the lowest are summed in remote_addr="~other".',
+    format: integer(1, 1_000_000),
+    default: 10_000,
   }),
 }
 

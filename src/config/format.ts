@@ -89,3 +89,13 @@ export const folder: Format<string> = {
   accepts: 'the path of an existing folder',
   parse: (value) => (statSync(value, { throwIfNoEntry: false })?.isDirectory() === true ? value : undefined),
 }
+
+/** A Unix socket: a path, or a URL of scheme unix. The value is the URL. */
+export const unixEndpoint: Format<string> = {
+  name: 'socket',
+  accepts: 'a Unix socket such as unix:///run/containerd/containerd.sock',
+  parse: (value) => {
+    const path = value.replace(/^unix:\/\//, '')
+    return path.startsWith('/') && !path.includes(',') ? `unix://${path}` : undefined
+  },
+}

@@ -1,18 +1,93 @@
-import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
-import { never } from '../common/lifecycle.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Backoff } from '../common/backoff.ts'
+import { describeError } from '../common/errors.ts'
+import { never, pause, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
-import { version } from '../common/version.ts'
-import { html, renderPage } from '../common/html.ts'
 import { opsHandler } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
+import { sendText } from '../common/web/reply.ts'
 import { WebServer } from '../common/web/server.ts'
-import type { ExporterConfig } from '../config/exporter-settings.ts'
+import type { CollectorName, ExporterConfig } from '../config/exporter-settings.ts'
+import { Cgroupfs } from './cgroupfs.ts'
+import type { Collector } from './collector.ts'
+import { connectionsCollector } from './collectors/connections.ts'
+import { sockstatCollector } from './collectors/sockstat.ts'
+import { tcpCollector } from './collectors/tcp.ts'
+import { udpCollector } from './collectors/udp.ts'
+import { ContainerCache } from './container-cache.ts'
+import { LabelMaker } from './core/labels.ts'
+import { chooseSocketTableSource } from './ebpf/choose-source.ts'
+import { ExporterMetrics } from './metrics.ts'
+import { exporterPage } from './page.ts'
+import { Procfs } from './procfs.ts'
+import { ProcfsTableSource } from './procfs-table.ts'
+import { Runtimes } from './runtimes/runtimes.ts'
+import { scrapeBudgetMs, Scraper, type Collection } from './scrape.ts'
+import { SharedTable } from './shared-table.ts'
 
 /** Composition root of MODE=exporter: owns everything that the mode opens. */
-export async function startExporter(config: ExporterConfig, { log }: ModeContext): Promise<RunningMode> {
+export async function startExporter(
+  config: ExporterConfig,
+  { log, signal }: ModeContext,
+): Promise<RunningMode> {
   await using owned = new AsyncDisposableStack()
+  const procfs = Procfs.open(config.procPath)
   const registry = createRegistry('exporter')
+  const metrics = new ExporterMetrics(registry)
   const readiness = new Readiness()
+  const skippedNamespace = (reason: string): void => {
+    metrics.skipped('namespace', reason)
+  }
+
+  const runtimes = owned.use(new Runtimes({ endpoints: config.runtimeEndpoints, log }))
+  const containers = new ContainerCache({
+    ...{ runtimes, procfs, cgroupfs: new Cgroupfs(config.cgroupPath) },
+    onSkipped: (reason) => {
+      metrics.skipped('container', reason)
+    },
+  })
+  const inboundPorts = config.connectionsInboundPorts
+  const procfsTable = owned.use(
+    new ProcfsTableSource({ root: procfs.root, inboundPorts, onSkipped: skippedNamespace }),
+  )
+  const source = await chooseSocketTableSource(
+    {
+      ...{ choice: config.connectionsSource, procfs: procfsTable, inboundPorts, log },
+      libbpf: config.libbpfPath,
+    },
+    owned,
+  )
+  const table = new SharedTable(source, signal)
+  const labels = new LabelMaker()
+
+  const collectors: Record<CollectorName, () => Collector> = {
+    connections: () =>
+      connectionsCollector({
+        ...{ table, labels, node: config.nodeName },
+        bounds: {
+          maxSeriesPerPod: config.connectionsMaxSeriesPerPod,
+          maxSeries: config.connectionsMaxSeries,
+        },
+        onFolded: (bound, series) => {
+          metrics.folded(bound, series)
+        },
+      }),
+    tcp: () => tcpCollector(table, labels),
+    udp: () => udpCollector(table, labels),
+    sockstat: () => sockstatCollector({ procfs, labels, onSkipped: skippedNamespace }),
+  }
+  const scraper = new Scraper({
+    collectors: [...new Set(config.collectors)].map((name) => collectors[name]()),
+    snapshot: () => containers.refresh(),
+    log,
+  })
+  const collect = async (budgetMs: number): Promise<Collection> => {
+    const collection = await scraper.collect(budgetMs)
+    metrics.update(collection, runtimes, table)
+    readiness.set('runtime', runtimeProblem(runtimes))
+    return collection
+  }
+
   owned.use(
     await WebServer.listen({
       setting: 'PORT',
@@ -22,10 +97,66 @@ export async function startExporter(config: ExporterConfig, { log }: ModeContext
       handler: opsHandler({
         registry,
         readiness,
-        page: () => renderPage({ mode: 'exporter', version, body: html`` }),
+        page: async () => {
+          const { snapshot, results } = await collect(scrapeBudgetMs(undefined))
+          return exporterPage({
+            ...{ node: config.nodeName, runtimes: runtimes.statuses, failures: runtimes.failures },
+            ...{ snapshot, results, table: table.latest, figures: table.figures },
+          })
+        },
+        routes: {
+          '/metrics': async (request: IncomingMessage, response: ServerResponse) => {
+            const { results } = await collect(
+              scrapeBudgetMs(request.headers['x-prometheus-scrape-timeout-seconds']),
+            )
+            const text = results
+              .flatMap(({ families = [] }) => families)
+              .map((family) => family.render('prometheus'))
+              .join('')
+            sendText(response, 200, registry.contentType, text + (await registry.metrics()))
+          },
+        },
       }),
     }),
   )
+
+  const stopped = new AbortController()
+  const warmUp = untilListed(containers, runtimes, readiness, AbortSignal.any([signal, stopped.signal]))
+  owned.defer(async () => {
+    stopped.abort()
+    await warmUp
+  })
   const kept = owned.move()
   return { finished: never, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** Lists containers once, so that the exporter is ready before its first scrape; scrapes keep the readiness up to date. */
+async function untilListed(
+  containers: ContainerCache,
+  runtimes: Runtimes,
+  readiness: Readiness,
+  signal: AbortSignal,
+): Promise<void> {
+  const backoff = new Backoff({ maxMs: 5_000 })
+  readiness.set('runtime', 'containers have not been listed yet')
+  while (!signal.aborted) {
+    try {
+      await containers.refresh()
+      readiness.set('runtime', runtimeProblem(runtimes))
+      return
+    } catch (error) {
+      readiness.set('runtime', runtimeProblem(runtimes) ?? describeError(error))
+      await pause(backoff.nextMs(), signal)
+    }
+  }
+}
+
+/** Why container runtimes are not to be relied on; undefined while one answers. */
+function runtimeProblem({ statuses, failures }: Runtimes): string | undefined {
+  if (statuses.some(({ failure }) => failure === undefined)) return undefined
+  const reasons = [
+    ...statuses.map(({ endpoint, failure }) => `${endpoint}: ${failure ?? ''}`),
+    ...failures.map(({ endpoint, reason }) => `${endpoint}: ${reason}`),
+  ]
+  return reasons.length === 0 ? 'no container runtime listens on a usual socket' : reasons.join('; ')
 }

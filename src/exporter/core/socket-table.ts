@@ -5,6 +5,7 @@
  */
 
 import { isLoopback } from './address.ts'
+import { Groups, noConnections, stride, type ConnectionColumns } from './groups.ts'
 
 /** The kernel's socket states (include/net/tcp_states.h); index of {@link NamespaceSockets.tcp}. */
 export const tcpState = {
@@ -61,21 +62,7 @@ export interface UdpFigures {
   txQueue: number
 }
 
-/** Aggregated TCP sockets, a column each: row i has its values at index i of each column. */
-export interface ConnectionColumns {
-  readonly length: number
-  /** Four words a row, network byte order; IPv4 in its IPv6-mapped form. `formatAddress` makes text of it. */
-  readonly remote: Int32Array
-  /** 0 where an inbound socket's ephemeral port was folded; the local port of a LISTEN socket. */
-  readonly remotePort: Uint16Array
-  /** Values of {@link tcpState}, newSynRecv being synRecv. */
-  readonly state: Uint8Array
-  /** Number of sockets. */
-  readonly count: Uint32Array
-  /** As {@link SocketRow.cgroupId}. */
-  readonly cgroupId: Float64Array
-}
-
+/** The sockets of one network namespace. */
 export interface NamespaceSockets {
   /** Number of IPv4 sockets by state (index: {@link tcpState}), loopback included. */
   readonly tcp: Uint32Array
@@ -116,9 +103,6 @@ export interface SocketTableOptions {
   /** Keeps the peer's port of inbound connections instead of folding it to 0. @default false */
   readonly inboundPorts?: boolean
 }
-
-/** Columns of a buffered row: namespace index, four words of the peer, both ports, state. */
-const stride = 7
 
 /**
  * Builds a {@link SocketTable} from single sockets, in any order. A TCP socket is inbound when its local port has a
@@ -182,7 +166,7 @@ export class SocketTableBuilder {
       else if (!this.#inboundPorts && this.#listening.has((buffer[at] ?? 0) * 65_536 + localPort))
         buffer[at + 5] = 0
       else buffer[at + 5] = ports & 0xffff
-      groups.add(buffer, at, this.#cgroups[row] ?? 0)
+      groups.add(buffer, at, this.#cgroups[row] ?? 0, 1)
     }
     const connections = groups.columns(this.#namespaces.length)
     return {
@@ -190,7 +174,7 @@ export class SocketTableBuilder {
       namespaces: new Map(
         this.#namespaces.map(({ inode, tcp, tcp6, udp, udp6 }, index) => [
           inode,
-          { tcp, tcp6, udp, udp6, connections: connections[index] ?? emptyColumns(0) },
+          { tcp, tcp6, udp, udp6, connections: connections[index] ?? noConnections },
         ]),
       ),
     }
@@ -241,98 +225,5 @@ class NamespaceBuilder {
 
   constructor(inode: number) {
     this.inode = inode
-  }
-}
-
-/** Counts equal rows: a hash table with open addressing over typed arrays. */
-class Groups {
-  /** Group index + 1, 0: free. */
-  readonly #slots: Int32Array
-  readonly #mask: number
-  readonly #keys: Int32Array
-  readonly #cgroups: Float64Array
-  readonly #counts: Uint32Array
-  #length = 0
-
-  /** @param rows the most rows that will be added */
-  constructor(rows: number) {
-    const slots = 2 ** Math.ceil(Math.log2(Math.max(rows, 1) * 2))
-    this.#slots = new Int32Array(slots)
-    this.#mask = slots - 1
-    this.#keys = new Int32Array(rows * stride)
-    this.#cgroups = new Float64Array(rows)
-    this.#counts = new Uint32Array(rows)
-  }
-
-  /** Counts the row whose `stride` numbers begin at `at`. */
-  add(rows: Int32Array, at: number, cgroupId: number): void {
-    let hash = cgroupId | 0
-    for (let k = 0; k < stride; k += 1) {
-      hash = Math.imul(hash ^ (rows[at + k] ?? 0), 0x9e3779b1)
-      hash ^= hash >>> 15
-    }
-    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const group = (this.#slots[slot] ?? 0) - 1
-      if (group === -1) {
-        this.#slots[slot] = this.#append(rows, at, cgroupId)
-        return
-      }
-      if (this.#equal(group, rows, at, cgroupId)) {
-        this.#counts[group] = (this.#counts[group] ?? 0) + 1
-        return
-      }
-    }
-  }
-
-  /** What was counted, by namespace index, in the order in which rows first came. */
-  columns(namespaces: number): ConnectionColumns[] {
-    const sizes = new Uint32Array(namespaces)
-    for (let group = 0; group < this.#length; group += 1) {
-      const index = this.#keys[group * stride] ?? 0
-      sizes[index] = (sizes[index] ?? 0) + 1
-    }
-    const all = Array.from(sizes, emptyColumns)
-    sizes.fill(0)
-    for (let group = 0; group < this.#length; group += 1) {
-      const at = group * stride
-      const index = this.#keys[at] ?? 0
-      const columns = all[index]
-      if (columns === undefined) continue
-      const row = sizes[index] ?? 0
-      sizes[index] = row + 1
-      columns.remote.set(this.#keys.subarray(at + 1, at + 5), row * 4)
-      columns.remotePort[row] = this.#keys[at + 5] ?? 0
-      columns.state[row] = this.#keys[at + 6] ?? 0
-      columns.count[row] = this.#counts[group] ?? 0
-      columns.cgroupId[row] = this.#cgroups[group] ?? 0
-    }
-    return all
-  }
-
-  #append(rows: Int32Array, at: number, cgroupId: number): number {
-    const group = this.#length
-    for (let k = 0; k < stride; k += 1) this.#keys[group * stride + k] = rows[at + k] ?? 0
-    this.#cgroups[group] = cgroupId
-    this.#counts[group] = 1
-    this.#length += 1
-    return group + 1
-  }
-
-  #equal(group: number, rows: Int32Array, at: number, cgroupId: number): boolean {
-    for (let k = 0; k < stride; k += 1) {
-      if (this.#keys[group * stride + k] !== rows[at + k]) return false
-    }
-    return this.#cgroups[group] === cgroupId
-  }
-}
-
-function emptyColumns(length: number): ConnectionColumns {
-  return {
-    length,
-    remote: new Int32Array(length * 4),
-    remotePort: new Uint16Array(length),
-    state: new Uint8Array(length),
-    count: new Uint32Array(length),
-    cgroupId: new Float64Array(length),
   }
 }

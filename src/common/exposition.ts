@@ -1,0 +1,82 @@
+/**
+ * Metric families as text, for those with thousands of series: no object per series is kept.
+ * Format: Prometheus text format 0.0.4 and OpenMetrics 1.0.0, whose sample lines are the same for what is used here.
+ */
+
+export type MetricType = 'counter' | 'gauge'
+
+/** Names and values of labels, in the order in which they are written. */
+export type Labels = Readonly<Record<string, string>>
+
+/** One metric family: its samples, in the order in which they were added. */
+export class Family {
+  readonly name: string
+  readonly #type: MetricType
+  readonly #help: string
+  #samples = ''
+  #count = 0
+
+  /** @param name with `_total` at its end when it is a counter */
+  constructor(name: string, type: MetricType, help: string) {
+    this.name = name
+    this.#type = type
+    this.#help = help
+  }
+
+  /** Number of samples. */
+  get size(): number {
+    return this.#count
+  }
+
+  /**
+   * Adds a sample.
+   *
+   * @param labels what {@link renderLabels} gave, several of them joined by {@link joinLabels}, or empty
+   */
+  add(labels: string, value: number): void {
+    this.#count += 1
+    this.#samples +=
+      labels === ''
+        ? `${this.name} ${formatValue(value)}\n`
+        : `${this.name}{${labels}} ${formatValue(value)}\n`
+  }
+
+  /** The family as text; empty without samples. */
+  render(format: 'prometheus' | 'openmetrics'): string {
+    if (this.#count === 0) return ''
+    const name =
+      format === 'openmetrics' && this.#type === 'counter' ? this.name.replace(/_total$/, '') : this.name
+    const help = this.#help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
+    return `# HELP ${name} ${help}\n# TYPE ${name} ${this.#type}\n${this.#samples}`
+  }
+}
+
+/** `a="1",b="2"`: values escaped, names as they are. */
+export function renderLabels(labels: Labels): string {
+  let text = ''
+  for (const name in labels) {
+    text += `${text === '' ? '' : ','}${name}="${escapeValue(labels[name] ?? '')}"`
+  }
+  return text
+}
+
+/** Rendered labels one behind the other; empty parts do not count. */
+export function joinLabels(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(',')
+}
+
+function escapeValue(value: string): string {
+  return /["\\\n]/.test(value)
+    ? value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+    : value
+}
+
+function formatValue(value: number): string {
+  if (Number.isFinite(value)) return String(value)
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'
+}
+
+/** What of a label name is not allowed becomes `_`, as kube-state-metrics does. */
+export function labelName(text: string): string {
+  return text.replace(/[^a-zA-Z0-9_]/g, '_')
+}

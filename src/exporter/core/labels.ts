@@ -1,0 +1,76 @@
+/** The labels that name a container, a pod or the node on the exporter's series. */
+import { joinLabels, labelName, renderLabels } from '../../common/exposition.ts'
+import type { Container, NetworkNamespace, Pod } from './containers.ts'
+import { cgroupName } from './parse-process.ts'
+
+/** Makes labels; pods' own labels come with them where they were chosen. */
+export class LabelMaker {
+  readonly #podLabels: readonly string[]
+
+  /** @param podLabels names of pod labels to add as `label_<name>`; `*` stands for all */
+  constructor(podLabels: readonly string[] = []) {
+    this.#podLabels = podLabels
+  }
+
+  /**
+   * cAdvisor's labels, as the kubelet serves them, for a whole network namespace: the pod's cgroup in `id`, no
+   * container. The node itself is `/`.
+   */
+  namespace(namespace: NetworkNamespace): string {
+    const { pod, containers, host } = namespace
+    const [first] = containers
+    if (host) return this.#cadvisor({ id: '/' })
+    if (pod === undefined && containers.length === 1 && first !== undefined) return this.container(first)
+    const id = first === undefined ? '' : parentOf(cgroupName(first.cgroups))
+    return joinLabels(this.#cadvisor({ id, pod }), this.#ofPod(pod))
+  }
+
+  /** cAdvisor's labels for one container. */
+  container(container: Container): string {
+    const { pod, name, id: runtimeId, image, cgroups } = container
+    const labels = {
+      id: cgroupName(cgroups),
+      image,
+      pod,
+      container: pod === undefined ? '' : name,
+      name: pod === undefined ? name : runtimeId,
+    }
+    return joinLabels(this.#cadvisor(labels), this.#ofPod(pod))
+  }
+
+  /** `pod_name`, `pod_namespace` and `container`, as pod_connect_info has them. */
+  connection(pod: Pod | undefined, container: string): string {
+    return joinLabels(
+      renderLabels({ pod_name: pod?.name ?? '', pod_namespace: pod?.namespace ?? '', container }),
+      this.#ofPod(pod),
+    )
+  }
+
+  #cadvisor({ id, image = '', name = '', container = '', pod }: CadvisorLabels): string {
+    const [namespace, podName] = [pod?.namespace ?? '', pod?.name ?? '']
+    return renderLabels({ container, id, image, name, namespace, pod: podName })
+  }
+
+  #ofPod(pod: Pod | undefined): string {
+    if (this.#podLabels.length === 0 || pod === undefined) return ''
+    const chosen = this.#podLabels.includes('*') ? Object.keys(pod.labels).sort() : this.#podLabels
+    const labels: Record<string, string> = {}
+    for (const name of chosen) {
+      const value = pod.labels[name]
+      if (value !== undefined) labels[`label_${labelName(name)}`] = value
+    }
+    return renderLabels(labels)
+  }
+}
+
+interface CadvisorLabels {
+  readonly id: string
+  readonly image?: string
+  readonly name?: string
+  readonly container?: string
+  readonly pod?: Pod | undefined
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/'
+}

@@ -1,0 +1,52 @@
+import { setImmediate } from 'node:timers/promises'
+import { errorCode } from '../common/errors.ts'
+import type { NetworkNamespace } from './core/containers.ts'
+
+/** How long the event loop may be held at a time, in milliseconds. */
+const sliceMs = 10
+
+/**
+ * Calls `read` for each item and gives the event loop a chance in between, so that no node is too large for /healthz.
+ *
+ * @throws what `signal` is aborted with
+ */
+export async function eachInSlices<T>(
+  items: readonly T[],
+  signal: AbortSignal,
+  read: (item: T) => void,
+): Promise<void> {
+  let sliceStart = performance.now()
+  for (const item of items) {
+    if (performance.now() - sliceStart > sliceMs) {
+      await setImmediate()
+      signal.throwIfAborted()
+      sliceStart = performance.now()
+    }
+    read(item)
+  }
+}
+
+/**
+ * Reads each namespace by the first of its processes that can be read.
+ *
+ * @param onSkipped told the error code of a namespace where none could
+ */
+export async function eachNamespace(
+  namespaces: readonly NetworkNamespace[],
+  signal: AbortSignal,
+  onSkipped: (reason: string) => void,
+  read: (namespace: NetworkNamespace, pid: number) => void,
+): Promise<void> {
+  await eachInSlices(namespaces, signal, (namespace) => {
+    let reason = 'process_gone'
+    for (const pid of namespace.pids) {
+      try {
+        read(namespace, pid)
+        return
+      } catch (error) {
+        reason = errorCode(error) ?? 'error'
+      }
+    }
+    onSkipped(reason)
+  })
+}

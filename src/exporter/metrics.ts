@@ -1,0 +1,102 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Runtimes } from './runtimes/runtimes.ts'
+import type { Collection } from './scrape.ts'
+import type { SharedTable } from './shared-table.ts'
+
+/** What the exporter tells of its own work; all of it is set when a collection is over. */
+export class ExporterMetrics {
+  readonly #success
+  readonly #duration
+  readonly #containers
+  readonly #skipped
+  readonly #folded
+  readonly #runtimeUp
+  readonly #tableAge
+  readonly #tableDuration
+  readonly #tableSockets
+
+  constructor(registry: Registry) {
+    const registers = [registry]
+    this.#success = new Gauge({
+      name: 'podsonar_collector_success',
+      help: 'Whether a collector succeeded (1) or its metrics are absent (0).',
+      labelNames: ['collector'],
+      registers,
+    })
+    this.#duration = new Gauge({
+      name: 'podsonar_collector_duration_seconds',
+      help: 'How long a collector took.',
+      labelNames: ['collector'],
+      registers,
+    })
+    this.#containers = new Gauge({
+      name: 'podsonar_containers',
+      help: 'Running containers of this node that the exporter sees.',
+      registers,
+    })
+    this.#skipped = new Counter({
+      name: 'podsonar_skipped_total',
+      help: 'Containers and network namespaces that were left out of a collection, by reason.',
+      labelNames: ['kind', 'reason'],
+      registers,
+    })
+    this.#folded = new Counter({
+      name: 'podsonar_connections_folded_total',
+      help: 'Series of pod_connect_info that a bound folded into remote_addr="~other", summed over collections.',
+      labelNames: ['bound'],
+      registers,
+    })
+    this.#runtimeUp = new Gauge({
+      name: 'podsonar_runtime_up',
+      help: 'Whether a container runtime answers.',
+      labelNames: ['runtime', 'version', 'endpoint'],
+      registers,
+    })
+    this.#tableAge = new Gauge({
+      name: 'podsonar_socket_table_age_seconds',
+      help: 'Age of the socket table that connections, tcp and udp were made from.',
+      labelNames: ['source'],
+      registers,
+    })
+    this.#tableDuration = new Gauge({
+      name: 'podsonar_socket_table_duration_seconds',
+      help: 'How long the reading of the socket table took.',
+      labelNames: ['source'],
+      registers,
+    })
+    this.#tableSockets = new Gauge({
+      name: 'podsonar_socket_table_sockets',
+      help: 'Sockets in the socket table.',
+      labelNames: ['source'],
+      registers,
+    })
+  }
+
+  skipped(kind: 'container' | 'namespace', reason: string): void {
+    this.#skipped.inc({ kind, reason })
+  }
+
+  folded(bound: 'pod' | 'node', series: number): void {
+    this.#folded.inc({ bound }, series)
+  }
+
+  /** Without a pause, so that overlapping scrapes never see half of it. */
+  update({ snapshot, results }: Collection, runtimes: Runtimes, table: SharedTable): void {
+    for (const { collector, durationSeconds, families } of results) {
+      this.#success.set({ collector }, families === undefined ? 0 : 1)
+      this.#duration.set({ collector }, durationSeconds)
+    }
+    if (snapshot === undefined) this.#containers.remove()
+    else this.#containers.set(snapshot.containers.length)
+    this.#runtimeUp.reset()
+    for (const { name: runtime, version, endpoint, failure } of runtimes.statuses)
+      this.#runtimeUp.set({ runtime, version, endpoint }, failure === undefined ? 1 : 0)
+    const figures = table.figures
+    if (figures === undefined) return
+    const { source, ageSeconds, durationSeconds, rows } = figures
+    for (const gauge of [this.#tableAge, this.#tableDuration, this.#tableSockets]) gauge.reset()
+    this.#tableAge.set({ source }, ageSeconds)
+    this.#tableDuration.set({ source }, durationSeconds)
+    this.#tableSockets.set({ source }, rows)
+  }
+}

@@ -1,0 +1,86 @@
+import { facts, html, renderPage, table, type Html } from '../common/html.ts'
+import { version } from '../common/version.ts'
+import { statusNames } from './core/connections.ts'
+import type { NetworkNamespace, Snapshot } from './core/containers.ts'
+import type { SocketTable } from './core/socket-table.ts'
+import type { FailedEndpoint } from './runtimes/detect.ts'
+import type { RuntimeStatus } from './runtimes/runtimes.ts'
+import type { CollectorResult } from './scrape.ts'
+import type { TableFigures } from './shared-table.ts'
+
+/** What the page shows. */
+export interface PageContent {
+  readonly node: string
+  readonly runtimes: readonly RuntimeStatus[]
+  readonly failures: readonly FailedEndpoint[]
+  readonly snapshot: Snapshot | undefined
+  readonly table: SocketTable | undefined
+  readonly figures: TableFigures | undefined
+  readonly results: readonly CollectorResult[]
+}
+
+/** States worth a column: those that tell of trouble or load. */
+const shown = [1, 10, 8, 6, 4, 5, 2, 3]
+
+/** The page for people: runtimes, collectors, and each pod's sockets by state. */
+export function exporterPage(content: PageContent): string {
+  const { node, runtimes, failures, snapshot, figures, results } = content
+  const age =
+    figures === undefined
+      ? 'not read yet'
+      : `${figures.rows} sockets from ${figures.source} in ${(figures.durationSeconds * 1_000).toFixed(1)} ms, ${figures.ageSeconds.toFixed(1)} s ago`
+  return renderPage({
+    mode: 'exporter',
+    version,
+    body: html`${facts([
+      ['Node', node],
+      ['Containers', snapshot?.containers.length ?? 'not listed'],
+      ['Socket table', age],
+    ])}
+      <h2>Pods and their sockets</h2>
+      ${pods(content)}
+      <h2>Container runtimes</h2>
+      ${table(
+        ['Runtime', 'Version', 'Endpoint', 'State'],
+        [
+          ...runtimes.map((one) => [one.name, one.version, one.endpoint, state(one.failure)]),
+          ...failures.map((one) => ['', '', one.endpoint, state(one.reason)]),
+        ],
+        'none found',
+      )}
+      <h2>Collectors</h2>
+      ${table(
+        ['Collector', 'Result', 'Took', 'Series'],
+        results.map(({ collector, durationSeconds, families }) => [
+          collector,
+          state(families === undefined ? 'failed: see the log' : undefined),
+          `${(durationSeconds * 1_000).toFixed(1)} ms`,
+          families?.reduce((sum, { size }) => sum + size, 0) ?? '',
+        ]),
+      )}`,
+  })
+}
+
+function pods({ snapshot, table: sockets }: PageContent): Html {
+  const rows = (snapshot?.namespaces ?? []).map((namespace) => {
+    const states = sockets?.namespaces.get(namespace.inode)
+    return [
+      namespace.pod?.namespace ?? '',
+      nameOf(namespace),
+      namespace.containers.map(({ name }) => name).join(', '),
+      ...shown.map((k) => (states === undefined ? '?' : (states.tcp[k] ?? 0) + (states.tcp6[k] ?? 0))),
+      states === undefined ? '?' : states.udp.sockets + states.udp6.sockets,
+    ]
+  })
+  const headers = ['Namespace', 'Pod', 'Containers', ...shown.map((k) => statusNames[k] ?? ''), 'UDP']
+  return table(headers, rows, 'no containers')
+}
+
+function nameOf({ host, pod }: NetworkNamespace): string | Html {
+  if (host) return html`<b>the node itself</b>`
+  return pod?.name ?? html`<span class="muted">no pod</span>`
+}
+
+function state(failure: string | undefined): Html {
+  return failure === undefined ? html`<span class="ok">ok</span>` : html`<span class="bad">${failure}</span>`
+}

@@ -1,0 +1,67 @@
+/** Runs in a worker: reads and aggregates the socket files of /proc, which takes a second per few thousand sockets. */
+import { parentPort } from 'node:worker_threads'
+import { errorCode } from '../common/errors.ts'
+import { SocketFileParser, socketFiles } from './core/parse-net-sockets.ts'
+import { SocketRow, SocketTableBuilder, type NamespaceTarget, type SocketTable } from './core/socket-table.ts'
+import { Procfs } from './procfs.ts'
+
+/** What the worker is asked. */
+export interface TableRequest {
+  readonly root: string
+  readonly inboundPorts: boolean
+  readonly namespaces: readonly NamespaceTarget[]
+}
+
+/** What it answers. */
+export interface TableAnswer {
+  readonly table: SocketTable
+  /** Why a namespace is not in the table, as an error code, by inode. */
+  readonly unreadable: ReadonlyMap<number, string>
+}
+
+const buffer = Procfs.streamBuffer()
+
+function readTable({ root, inboundPorts, namespaces }: TableRequest): TableAnswer {
+  const procfs = Procfs.trusted(root)
+  const unreadable = new Map<number, string>()
+  const tables: SocketTable[] = []
+  for (const { inode, pids } of namespaces) {
+    let reason = 'process_gone'
+    const table = pids.reduce<SocketTable | undefined>((found, pid) => {
+      if (found !== undefined) return found
+      try {
+        return readNamespace(procfs, inode, pid, inboundPorts)
+      } catch (error) {
+        reason = errorCode(error) ?? 'error'
+        return undefined
+      }
+    }, undefined)
+    if (table === undefined) unreadable.set(inode, reason)
+    else tables.push(table)
+  }
+  return {
+    table: {
+      namespaces: new Map(tables.flatMap((table) => [...table.namespaces])),
+      rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    },
+    unreadable,
+  }
+}
+
+/** A namespace that fails midway leaves nothing behind: it has a builder of its own. */
+function readNamespace(procfs: Procfs, inode: number, pid: number, inboundPorts: boolean): SocketTable {
+  const builder = new SocketTableBuilder({ inboundPorts })
+  builder.namespace(inode)
+  const row = new SocketRow()
+  row.namespace = inode
+  for (const file of socketFiles) {
+    const parser = new SocketFileParser(file, builder, row)
+    const left = procfs.stream(pid, `net/${file}`, buffer, (bytes, length) => parser.push(bytes, length))
+    if (left !== undefined) parser.end(left)
+  }
+  return builder.finish()
+}
+
+parentPort?.on('message', (request: TableRequest) => {
+  parentPort?.postMessage(readTable(request))
+})

@@ -1,0 +1,159 @@
+import { closeSync, existsSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorCode, PodsonarError, SettingsError } from '../common/errors.ts'
+import { parseCgroups, parseStartTime, type Cgroups } from './core/parse-process.ts'
+
+/** How much is read from a large file at once, in bytes. */
+const chunkBytes = 1 << 20
+
+/**
+ * The sole reader of /proc. Its files are made by the kernel while they are read, so reads are synchronous: none waits
+ * for a disk, and a thread's hop would cost more than the read. Long ones belong into a worker.
+ */
+export class Procfs {
+  /** Where the host's /proc is: `/host/proc`. */
+  readonly root: string
+
+  private constructor(root: string) {
+    this.root = root
+  }
+
+  /** @throws SettingsError when `root` is not a /proc */
+  static open(root: string): Procfs {
+    const procfs = new Procfs(root)
+    try {
+      if (procfs.#text('stat').startsWith('cpu ') && existsSync(join(root, 'self'))) return procfs
+    } catch {
+      // said below
+    }
+    throw new SettingsError([
+      `PROC_PATH: expected where the host's /proc is mounted (a folder with "stat" and "self"): value was ${JSON.stringify(root)}`,
+    ])
+  }
+
+  /** The same /proc in a worker, which was told a root that {@link open} checked. */
+  static trusted(root: string): Procfs {
+    return new Procfs(root)
+  }
+
+  /**
+   * A whole file of a process: `text(1, 'net/sockstat')`.
+   *
+   * @throws PodsonarError `process_gone` or `no_permission`; the file system's error otherwise, such as ENOENT for a file
+   *   that this kernel does not have
+   */
+  text(pid: number, file: string): string {
+    return this.#guard(pid, file, () => this.#text(`${pid}/${file}`))
+  }
+
+  /** As {@link text}, or undefined when the process lives and this kernel does not have the file. */
+  optionalText(pid: number, file: string): string | undefined {
+    return this.#guard(pid, file, () => {
+      try {
+        return this.#text(`${pid}/${file}`)
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT' && existsSync(join(this.root, `${pid}/stat`))) return undefined
+        throw error
+      }
+    })
+  }
+
+  /**
+   * Reads a large file in pieces.
+   *
+   * @param take gets a buffer and how many of its bytes count, and gives how many it used; the rest comes again with
+   *   more behind it. What is left at the end of the file is returned
+   * @returns undefined when this kernel does not have the file
+   * @throws as {@link text}, and what `take` throws
+   */
+  stream(
+    pid: number,
+    file: string,
+    buffer: Uint8Array,
+    take: (bytes: Uint8Array, length: number) => number,
+  ): Uint8Array | undefined {
+    return this.#guard(pid, file, () => {
+      let descriptor
+      try {
+        descriptor = openSync(join(this.root, `${pid}/${file}`), 'r')
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT' && existsSync(join(this.root, `${pid}/net/dev`))) return undefined
+        throw error
+      }
+      try {
+        let length = 0
+        for (;;) {
+          const read = readSync(descriptor, buffer, length, buffer.length - length, null)
+          length += read
+          // The kernel hands out a page or so at a time: parsing waits until the buffer is full.
+          if (read > 0 && length < buffer.length) continue
+          const used = take(buffer, length)
+          if (used === 0 && read > 0)
+            throw new PodsonarError('malformed_proc_file', `Cannot read ${file}: a line is longer than 1 MiB`)
+          buffer.copyWithin(0, used, length)
+          length -= used
+          if (read === 0) return buffer.subarray(0, length)
+        }
+      } finally {
+        closeSync(descriptor)
+      }
+    })
+  }
+
+  /** A buffer for {@link stream}, to be used again and again. */
+  static streamBuffer(): Uint8Array {
+    return new Uint8Array(chunkBytes)
+  }
+
+  /** See `parseStartTime`. @throws as {@link text} */
+  startTime(pid: number): string {
+    return parseStartTime(this.text(pid, 'stat'))
+  }
+
+  /** @throws as {@link text} */
+  cgroups(pid: number): Cgroups {
+    return parseCgroups(this.text(pid, 'cgroup'))
+  }
+
+  /** Inode of the network namespace that a process is in. @throws as {@link text} */
+  networkNamespace(pid: number): number {
+    const link = this.#guard(pid, 'ns/net', () => readlinkSync(join(this.root, `${pid}/ns/net`)))
+    const inode = /^net:\[(\d+)\]$/.exec(link)?.[1]
+    if (inode === undefined)
+      throw new PodsonarError(
+        'malformed_proc_file',
+        `Cannot read ns/net: ${JSON.stringify(link)}, expected net:[inode]`,
+      )
+    return Number(inode)
+  }
+
+  #text(path: string): string {
+    return readFileSync(join(this.root, path), 'latin1')
+  }
+
+  #guard<T>(pid: number, file: string, read: () => T): T {
+    try {
+      return read()
+    } catch (cause) {
+      const code = errorCode(cause)
+      // EINVAL: what net/ gives for a process that ended but is not yet reaped.
+      if (code === 'ESRCH' || code === 'EINVAL' || (code === 'ENOENT' && !this.#lives(pid)))
+        throw new PodsonarError(
+          'process_gone',
+          `Cannot read ${file} of process ${pid}: it ended, expected it to run`,
+          { cause },
+        )
+      if (code === 'EACCES' || code === 'EPERM')
+        throw new PodsonarError(
+          'no_permission',
+          `Cannot read ${file} of process ${pid}: ${code}, expected CAP_SYS_PTRACE and hostPID`,
+          { cause },
+        )
+      throw cause
+    }
+  }
+
+  #lives(pid: number): boolean {
+    return existsSync(join(this.root, String(pid)))
+  }
+}

@@ -1,0 +1,68 @@
+/** Finds the container runtimes of this node. */
+import { existsSync } from 'node:fs'
+import { describeError, PodsonarError } from '../../common/errors.ts'
+import { CriRuntime } from './cri.ts'
+import type { ContainerRuntime } from './runtime.ts'
+
+/** Where runtimes listen: the usual places, those of k3s, k0s and microk8s included. */
+export const usualEndpoints: readonly string[] = [
+  'unix:///run/containerd/containerd.sock',
+  'unix:///run/k3s/containerd/containerd.sock',
+  'unix:///run/k0s/containerd.sock',
+  'unix:///var/snap/microk8s/common/run/containerd.sock',
+  'unix:///run/crio/crio.sock',
+  'unix:///run/cri-dockerd.sock',
+]
+
+/** A place where a runtime was looked for, and why it is not used. */
+export interface FailedEndpoint {
+  readonly endpoint: string
+  readonly reason: string
+}
+
+export interface Detection {
+  readonly runtimes: ContainerRuntime[]
+  readonly failures: FailedEndpoint[]
+}
+
+/**
+ * Connects to what answers.
+ *
+ * @param endpoints where to look; each must be there. Undefined: the usual places, of which any may be missing
+ * @param known endpoints that are connected already
+ */
+export async function detectRuntimes(
+  endpoints: readonly string[] | undefined,
+  known: ReadonlySet<string>,
+  timeoutMs: number,
+): Promise<Detection> {
+  const candidates = (endpoints ?? usualEndpoints.filter((endpoint) => existsSync(pathOf(endpoint)))).filter(
+    (endpoint) => !known.has(endpoint),
+  )
+  const results = await Promise.allSettled(candidates.map((endpoint) => connect(endpoint, timeoutMs)))
+  const detection: Detection = { runtimes: [], failures: [] }
+  for (const [index, result] of results.entries()) {
+    if (result.status === 'fulfilled') detection.runtimes.push(result.value)
+    else
+      detection.failures.push({
+        endpoint: candidates[index] ?? '',
+        reason: describeError(result.reason),
+      })
+  }
+  return detection
+}
+
+/** @throws PodsonarError `runtime_failed` */
+async function connect(endpoint: string, timeoutMs: number): Promise<ContainerRuntime> {
+  const path = pathOf(endpoint)
+  if (!existsSync(path))
+    throw new PodsonarError(
+      'runtime_failed',
+      `Cannot connect to a container runtime at ${endpoint}: there is no such socket, expected one that serves CRI v1`,
+    )
+  return CriRuntime.connect(endpoint, timeoutMs)
+}
+
+function pathOf(endpoint: string): string {
+  return endpoint.replace('unix://', '')
+}
