@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { cacheFolder } from './files.ts'
 import { run } from './process.ts'
 
-export type Suite = 'bullseye' | 'bookworm'
+export type Suite = 'bullseye' | 'bookworm' | 'trixie'
 
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
 

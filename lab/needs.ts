@@ -14,6 +14,7 @@ const packages = {
     suite: 'bookworm',
     names: ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static'],
   },
+  'victoria-metrics': { suite: 'bookworm', names: ['victoria-metrics'] },
   libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },
 } as const satisfies Record<string, { suite: Suite; names: readonly string[] }>
 
