@@ -1,5 +1,6 @@
 /** Records for tests: a running, annotated pod and a ready node, with what a test wants otherwise. */
 import type { NodeRecord, PodRecord } from '../../src/kubernetes/records.ts'
+import type { ServiceRecord } from '../../src/registrar/core/service.ts'
 
 export function pod(changes: Partial<PodRecord> = {}): PodRecord {
   const { namespace = 'default', name = 'web-0' } = changes
@@ -31,5 +32,18 @@ export function node(changes: Partial<NodeRecord> = {}): NodeRecord {
     ready: true,
     labels: {},
     ...changes,
+  }
+}
+
+/** A service of the cluster c1 in Consul. */
+export function service(id: string, changes: Partial<ServiceRecord> = {}): ServiceRecord {
+  return {
+    id,
+    name: id,
+    address: '10.0.0.1',
+    port: 9090,
+    tags: ['podsonar', id],
+    ...changes,
+    meta: { cluster_name: 'c1', ready: 'true', ...changes.meta },
   }
 }
