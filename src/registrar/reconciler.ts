@@ -29,7 +29,7 @@ export interface ReconcilerOptions extends PlannerOptions, ReporterOptions {
   /** DRY_RUN: plans go here and nowhere else. */
   readonly printPlan: ((plan: Plan) => void) | undefined
   readonly once: boolean
-  /** Called after each full reconciliation that left nothing to do, for what lies outside of the plan. */
+  /** Called after each comparison of everything that left nothing to do, for what lies outside of the plan. */
   readonly afterFull: (signal: AbortSignal) => Promise<void>
 }
 
@@ -272,8 +272,8 @@ export class Reconciler implements AsyncDisposable {
     } else if (complete) printPlan(plan)
     this.#reporter.worked()
     if (!complete || signal.aborted) return
-    if (full) await afterFull(signal)
-    this.#reporter.inSync(full ? view.desired.services : undefined)
+    if (all && printPlan === undefined) await afterFull(signal)
+    this.#reporter.inSync(all ? view.desired.services : undefined)
     if (this.#options.once && doubt === undefined && view.dirty.size === 0) this.#done.resolve(undefined)
   }
 

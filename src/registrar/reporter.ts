@@ -104,7 +104,7 @@ export class Reporter {
     this.#options.readiness.set('consul', undefined)
   }
 
-  /** Everything is in place. @param desired given after a full reconciliation */
+  /** Everything is in place. @param desired given after a comparison of everything */
   inSync(desired: ReadonlyMap<string, ServiceRecord> | undefined): void {
     this.lastSuccess = new Date()
     this.#options.readiness.set('sync', undefined)

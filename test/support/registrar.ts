@@ -1,6 +1,8 @@
 /** What registrar tests share: settings, annotations, and Consul's own view of our services. */
 import type { Consul } from '../../lab/consul.ts'
 import type { SimulatedKubernetes } from '../../lab/kubernetes/simulated-kubernetes.ts'
+import type { Program } from '../../lab/program.ts'
+import { waitFor } from '../../lab/wait.ts'
 
 /** `prometheus.io/…` annotations of a target. */
 export function marked(more: Record<string, string> = {}): Record<string, string> {
@@ -45,4 +47,27 @@ export async function agentServices(consul: Consul): Promise<Map<string, ConsulS
       .filter(ours)
       .map((service) => [service.ID, service]),
   )
+}
+
+/** The body of /readyz. */
+export interface ReadyBody {
+  readonly ready: boolean
+  readonly reasons: Readonly<Record<string, string>>
+  readonly notes: Readonly<Record<string, string>>
+}
+
+export async function readyz(program: Program): Promise<ReadyBody> {
+  return (await (await fetch(`${await program.url()}/readyz`)).json()) as ReadyBody
+}
+
+/** Waits until the registrar says that everything is in place. */
+export async function untilReady(program: Program): Promise<void> {
+  await waitFor('the registrar to be ready', async () => (await readyz(program)).ready)
+}
+
+/** The value of one sample of /metrics, by its name and labels as written there; 0 when it is absent. */
+export async function metric(program: Program, sample: string): Promise<number> {
+  const text = await (await fetch(`${await program.url()}/metrics`)).text()
+  const line = text.split('\n').find((one) => one.startsWith(`${sample} `))
+  return Number(line?.slice(sample.length + 1) ?? 0)
 }

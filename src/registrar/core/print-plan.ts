@@ -7,7 +7,23 @@ export type PlanFormat = 'text' | 'json'
 
 /** A plan as it is printed: text for people, or one line of JSON. Ends with a line break. */
 export function printPlan(plan: Plan, format: PlanFormat): string {
-  return format === 'json' ? `${JSON.stringify(planJson(plan))}\n` : planText(plan)
+  const sorted = sortPlan(plan)
+  return format === 'json' ? `${JSON.stringify(planJson(sorted))}\n` : planText(sorted)
+}
+
+/** By ID, so that equal plans print equally. */
+function sortPlan(plan: Plan): Plan {
+  const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1)
+  const byService = (a: { service: ServiceRecord }, b: { service: ServiceRecord }): number =>
+    byId(a.service, b.service)
+  return {
+    register: plan.register.toSorted(byId),
+    update: plan.update.toSorted(byService),
+    deregister: plan.deregister.toSorted(byId),
+    held: plan.held.map((held) => ({ ...held, services: held.services.toSorted(byId) })),
+    deferred: plan.deferred.toSorted(byService),
+    conflicts: plan.conflicts.toSorted(byService),
+  }
 }
 
 /** The JSON form of a plan. Field names are stable. */

@@ -57,6 +57,7 @@ describe('a plan', () => {
       11 removals of pods are held: 11 of 12 pods would be removed, which is more than 50 %.
         ! pod--old--0 at 10.0.0.1:9090
         ! pod--old--1 at 10.0.0.1:9090
+        ! pod--old--10 at 10.0.0.1:9090
         ! pod--old--2 at 10.0.0.1:9090
         ! pod--old--3 at 10.0.0.1:9090
         ! pod--old--4 at 10.0.0.1:9090
@@ -65,7 +66,6 @@ describe('a plan', () => {
         ! pod--old--7 at 10.0.0.1:9090
         ! pod--old--8 at 10.0.0.1:9090
         ! pod--old--9 at 10.0.0.1:9090
-        ! pod--old--10 at 10.0.0.1:9090
       pod--x--d is left alone: the ID belongs to the cluster "c2".
       "
     `)
