@@ -15,6 +15,7 @@ const packages = {
     names: ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static'],
   },
   'victoria-metrics': { suite: 'bookworm', names: ['victoria-metrics'] },
+  kubectl: { suite: 'trixie', names: ['kubectl'] },
   libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },
 } as const satisfies Record<string, { suite: Suite; names: readonly string[] }>
 

@@ -4,15 +4,22 @@ import { describeError, PodsonarError } from '../../common/errors.ts'
 import { CriRuntime } from './cri.ts'
 import type { ContainerRuntime } from './runtime.ts'
 
-/** Where runtimes listen: the usual places, those of k3s, k0s and microk8s included. */
-export const usualEndpoints: readonly string[] = [
-  'unix:///run/containerd/containerd.sock',
-  'unix:///run/k3s/containerd/containerd.sock',
-  'unix:///run/k0s/containerd.sock',
-  'unix:///var/snap/microk8s/common/run/containerd.sock',
-  'unix:///run/crio/crio.sock',
-  'unix:///run/cri-dockerd.sock',
+const usualPaths = [
+  '/run/containerd/containerd.sock',
+  '/run/k3s/containerd/containerd.sock',
+  '/run/k0s/containerd.sock',
+  '/var/snap/microk8s/common/run/containerd.sock',
+  '/run/crio/crio.sock',
+  '/run/cri-dockerd.sock',
 ]
+
+/**
+ * Where runtimes listen: the usual places, those of k3s, k0s and microk8s included, on this machine and below /host, where
+ * a pod has its node's folders.
+ */
+export const usualEndpoints: readonly string[] = ['', '/host'].flatMap((root) =>
+  usualPaths.map((path) => `unix://${root}${path}`),
+)
 
 /** A place where a runtime was looked for, and why it is not used. */
 export interface FailedEndpoint {

@@ -1,0 +1,227 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { renderKustomization, type KubernetesObject } from '../../../lab/kubectl.ts'
+import { version } from '../../../src/common/version.ts'
+import { loadInvocation } from '../../../src/config/load.ts'
+import { modes, schema, type Mode } from '../../../src/config/schema.ts'
+import type { Settings } from '../../../src/config/setting.ts'
+import { describeWith } from '../../setup/needs.ts'
+import { typeErrors, workloads, type PodSpec, type Workload } from '../../support/manifests.ts'
+
+const root = fileURLToPath(new URL('../../../deploy/kubernetes/', import.meta.url))
+const overlays = readdirSync(`${root}overlays`)
+const entries = [
+  'base',
+  'base/registrar',
+  'base/proxy',
+  'base/exporter',
+  ...overlays.map((one) => `overlays/${one}`),
+]
+const restrictedVolumes = ['configMap', 'emptyDir', 'secret', 'projected', 'downwardAPI', 'csi']
+
+interface Model {
+  new (object: KubernetesObject): { validate: () => void }
+}
+
+/** The settings that a container of ours gets: its ConfigMap's and its own, as the program would read them. */
+function environment(objects: readonly KubernetesObject[], pod: PodSpec): Record<string, string> {
+  const ours = pod.containers.find(({ image }) => image.startsWith('podsonar'))
+  const maps = ours?.envFrom?.map(({ configMapRef }) => configMapRef?.name) ?? []
+  const fromMaps = objects
+    .filter(({ kind, metadata }) => kind === 'ConfigMap' && maps.includes(metadata.name))
+    .map((map) => map['data'] as Record<string, string>)
+  const own = Object.fromEntries(ours?.env?.map(({ name, value }) => [name, value ?? '']) ?? [])
+  return Object.assign({}, ...fromMaps, own) as Record<string, string>
+}
+
+describeWith(['kubectl'], 'deploy/kubernetes', () => {
+  const rendered: Record<string, KubernetesObject[]> = {}
+  const objectsOf = (entry: string): KubernetesObject[] => rendered[entry] ?? []
+  const workload = (entry: string, mode: Mode): Workload => {
+    const found = workloads(objectsOf(entry))[`podsonar-${mode}`]
+    if (found === undefined) throw new Error(`${entry} has no podsonar-${mode}`)
+    return found
+  }
+  beforeAll(async () => {
+    for (const entry of entries) rendered[entry] = await renderKustomization(root + entry)
+  })
+
+  it('renders every overlay with all three modes', () => {
+    expect(overlays.sort()).toEqual(['agent', 'agent-sidecar', 'catalog'])
+    for (const overlay of overlays)
+      for (const mode of modes) expect(workload(`overlays/${overlay}`, mode)).toBeDefined()
+  })
+
+  it('holds only objects that the schemas of current Kubernetes accept', async () => {
+    for (const objects of Object.values(rendered)) {
+      for (const object of objects) {
+        const { apiVersion, kind } = object
+        const path = `kubernetes-models/${apiVersion}/${kind}`
+        const models = (await import(/* @vite-ignore */ path)) as Record<string, Model>
+        const model = models[kind]
+        expect(model, kind).toBeDefined()
+        if (model) new model(object).validate()
+      }
+    }
+  })
+
+  it('holds no field that Kubernetes does not know', () => {
+    expect(typeErrors(Object.values(rendered).flat())).toEqual([])
+    const [first] = objectsOf('base/proxy')
+    expect(typeErrors([{ ...(first as KubernetesObject), misspelt: true }])).toHaveLength(1)
+  }, 120_000)
+
+  describe.each(overlays.map((overlay) => `overlays/${overlay}`))('%s', (entry) => {
+    it.each(modes)('sets only what the %s knows, to values that it accepts', (mode) => {
+      const given = environment(objectsOf(entry), workload(entry, mode).pod)
+      const known = Object.values(schema[mode] as Settings).map(({ env }) => env)
+      expect(Object.keys(given).filter((name) => !known.includes(name))).toEqual([])
+      // Folders of the node and what the API fills in are not here.
+      const here = { ...given, PROC_PATH: '/proc', NODE_NAME: '' }
+      expect(loadInvocation([mode], here)).toMatchObject({ mode, warnings: [] })
+    })
+
+    it.each(modes)('gives the %s the ports of its settings, and probes where it answers them', (mode) => {
+      const { pod } = workload(entry, mode)
+      const invocation = loadInvocation([mode], {
+        ...environment(objectsOf(entry), pod),
+        ...{ PROC_PATH: '/proc', NODE_NAME: '' },
+      })
+      if (!('config' in invocation)) throw new Error('no settings')
+      const { config } = invocation
+      const container = pod.containers.find(({ name }) => name === mode)
+      const ports = Object.fromEntries(
+        container?.ports?.map(({ name, containerPort }) => [name, containerPort]) ?? [],
+      )
+      const ops = 'opsPort' in config ? config.opsPort : config.port
+      expect(ports).toEqual(mode === 'proxy' ? { scrape: config.port, metrics: ops } : { metrics: ops })
+      expect(container?.livenessProbe?.httpGet).toEqual({ path: '/healthz', port: 'metrics' })
+      expect(container?.startupProbe?.httpGet).toEqual({ path: '/healthz', port: 'metrics' })
+      expect(container?.readinessProbe?.httpGet).toEqual({ path: '/readyz', port: 'metrics' })
+      const { annotations } = workload(entry, mode)
+      expect(annotations).toMatchObject({
+        'prometheus.io/scrape': 'true',
+        'prometheus.io/port': String(ops),
+      })
+      const policy = objectsOf(entry).find(
+        ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === `podsonar-${mode}`,
+      )
+      const { ingress } = policy?.['spec'] as { ingress: { ports: { port: number }[] }[] }
+      const admitted = ingress.flatMap((rule) => rule.ports.map(({ port }) => port))
+      expect(admitted).toEqual(expect.arrayContaining(Object.values(ports)))
+    })
+
+    it('has no privileged pod, and none that shares a namespace with its node', () => {
+      for (const { pod } of Object.values(workloads(objectsOf(entry)))) {
+        expect([pod.hostNetwork, pod.hostPID, pod.hostIPC]).toEqual([undefined, undefined, undefined])
+        expect(pod.enableServiceLinks).toBe(false)
+        expect(pod.securityContext?.seccompProfile?.type).toBe('RuntimeDefault')
+        for (const { name, securityContext, resources } of pod.containers) {
+          expect(securityContext?.privileged ?? false, name).toBe(false)
+          expect(securityContext, name).toMatchObject({
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          })
+          expect(Object.keys(resources?.requests ?? {}), name).toEqual(['cpu', 'memory'])
+          expect(resources?.limits?.['memory'], name).toBeDefined()
+        }
+      }
+    })
+
+    it('keeps the registrar and the proxy within the restricted pod security level', () => {
+      const namespace = objectsOf(entry).find(
+        ({ kind, metadata }) => kind === 'Namespace' && metadata.name === 'podsonar',
+      )
+      expect(namespace?.metadata.labels?.['pod-security.kubernetes.io/enforce']).toBe('restricted')
+      for (const mode of ['registrar', 'proxy'] as const) {
+        const { object, pod } = workload(entry, mode)
+        expect(object.metadata.namespace).toBe('podsonar')
+        expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 65_532 })
+        for (const { securityContext } of pod.containers) {
+          expect(securityContext?.runAsUser).not.toBe(0)
+          expect(securityContext?.capabilities?.add).toBeUndefined()
+        }
+        for (const { name, ...source } of pod.volumes ?? [])
+          expect(restrictedVolumes, name).toEqual(expect.arrayContaining(Object.keys(source)))
+        expect(pod.topologySpreadConstraints).toHaveLength(1)
+      }
+    })
+
+    it('gives the exporter its node read-only, four capabilities and no token', () => {
+      const { object, pod } = workload(entry, 'exporter')
+      expect(object.metadata.namespace).toBe('podsonar-exporter')
+      expect(pod.automountServiceAccountToken).toBe(false)
+      expect(pod.containers.map(({ securityContext }) => securityContext?.capabilities?.add)).toEqual([
+        ['SYS_PTRACE', 'DAC_READ_SEARCH', 'BPF', 'PERFMON'],
+      ])
+      for (const { name, readOnly } of pod.containers.flatMap(({ volumeMounts = [] }) => volumeMounts))
+        expect(readOnly, name).toBe(true)
+    })
+
+    it('lets every selector find the pods that it is about', () => {
+      const all = Object.values(workloads(objectsOf(entry)))
+      const selectors = objectsOf(entry).flatMap(({ kind, metadata, spec }) => {
+        const of = (spec ?? {}) as Record<string, Record<string, unknown> | undefined>
+        if (kind === 'Service') return [[metadata.name, of['selector']] as const]
+        if (kind === 'NetworkPolicy') return [[metadata.name, of['podSelector']?.['matchLabels']] as const]
+        if (kind === 'PodDisruptionBudget') return [[metadata.name, of['selector']?.['matchLabels']] as const]
+        return []
+      })
+      expect(selectors).toHaveLength(6)
+      for (const [name, selector] of selectors) {
+        const matching = all.filter(({ labels }) =>
+          Object.entries(selector as Record<string, string>).every(([key, value]) => labels[key] === value),
+        )
+        expect(matching.map(({ object }) => object.metadata.name)).toEqual([name])
+      }
+    })
+
+    it('publishes the scrape routes, and only these, where the registrar says', () => {
+      const services = objectsOf(entry).filter(({ kind }) => kind === 'Service')
+      expect(services).toHaveLength(1)
+      expect(services[0]?.['spec']).toMatchObject({
+        type: 'NodePort',
+        ports: [{ port: 8080, targetPort: 'scrape', nodePort: schema.registrar.nodeProxyPort.default }],
+      })
+    })
+
+    it('runs images of this version', () => {
+      const images = Object.values(workloads(objectsOf(entry)))
+        .flatMap(({ pod }) => pod.containers.map(({ image }) => image))
+        .filter((image) => !image.includes('consul'))
+      expect([...new Set(images)]).toEqual([`podsonar:${version}`])
+    })
+  })
+
+  it('has one writer at a time on the agent backend, and no lease', () => {
+    const { object } = workload('overlays/agent', 'registrar')
+    expect(object['spec']).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } })
+    expect(objectsOf('overlays/agent').filter(({ kind }) => ['Role', 'RoleBinding'].includes(kind))).toEqual(
+      [],
+    )
+    expect(
+      environment(objectsOf('overlays/agent'), workload('overlays/agent', 'registrar').pod),
+    ).toMatchObject({ CONSUL_BACKEND: 'agent' })
+  })
+
+  it('says beside each rule and each capability what it is for', () => {
+    const files = ['base/registrar/rbac.yaml', 'base/proxy/rbac.yaml', 'base/exporter/daemonset.yaml']
+    let checked = 0
+    for (const file of files) {
+      const lines = readFileSync(root + file, 'utf8').split('\n')
+      const add = lines.findIndex((line) => line.trim() === 'add:')
+      for (const [index, line] of lines.entries()) {
+        const isRule = line.startsWith('  - apiGroups:')
+        const isCapability = add !== -1 && index > add && /^\s+- [A-Z_]+$/.test(line)
+        if (!isRule && !isCapability) continue
+        checked += 1
+        // PERFMON belongs to the reason above BPF.
+        const above = lines[index - 1]?.endsWith('- BPF') === true ? lines[index - 2] : lines[index - 1]
+        expect(above?.trim(), `${file}: ${line}`).toMatch(/^# /)
+      }
+    }
+    expect(checked).toBe(9)
+  })
+})
