@@ -49,15 +49,18 @@ export function deliver(
       if (corked < corkBytes) return
       corked = 0
       response.uncork()
+      // A corked connection would hold back what it still has, and never drain.
       if (response.writableNeedDrain) source.pause()
-      response.cork()
+      else response.cork()
     })
     response.on('drain', () => {
+      if (!source.isPaused()) return
+      response.cork()
       source.resume()
     })
     source.on('end', () => {
       // end() alone would write the last chunk after the end of a chunked body (seen in Node 24).
-      response.uncork()
+      if (response.writableCorked > 0) response.uncork()
       response.end()
     })
     source.on('error', () => {

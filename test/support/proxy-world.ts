@@ -93,9 +93,13 @@ export class ProxyWorld implements AsyncDisposable {
   }
 
   /** A kubelet with a certificate that names only the node, as kubelets make them, and its node. */
-  async addKubelet(name: string, address = '127.0.0.1'): Promise<SimulatedKubelet> {
+  async addKubelet(
+    name: string,
+    address = '127.0.0.1',
+    pages: Readonly<Record<string, string>> = {},
+  ): Promise<SimulatedKubelet> {
     const certificate = await this.ca.issue({ commonName: name, dns: [name] })
-    const kubelet = this.own(await SimulatedKubelet.start({ address, token, certificate }))
+    const kubelet = this.own(await SimulatedKubelet.start({ address, token, certificate, pages }))
     this.addNode(name, [address], kubelet.port)
     return kubelet
   }

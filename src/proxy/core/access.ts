@@ -26,9 +26,6 @@ export interface NodeRules {
   readonly allowLoopback: boolean
 }
 
-/** The kubelet's metrics that can be asked for at all. */
-export const kubeletPaths = ['/metrics/cadvisor', '/metrics', '/metrics/resource', '/metrics/probes'] as const
-
 /**
  * Decides on a scrape of a node.
  *
