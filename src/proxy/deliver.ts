@@ -37,7 +37,9 @@ export function deliver(
     })
     if (response.destroyed) return
 
-    response.cork()
+    // An answer that waits for another one on its connection has none to cork yet.
+    const corks = response.socket !== null
+    if (corks) response.cork()
     source.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       corked += chunk.length
@@ -48,14 +50,14 @@ export function deliver(
       response.write(chunk)
       if (corked < corkBytes) return
       corked = 0
-      response.uncork()
+      if (corks) response.uncork()
       // A corked connection would hold back what it still has, and never drain.
       if (response.writableNeedDrain) source.pause()
-      else response.cork()
+      else if (corks) response.cork()
     })
     response.on('drain', () => {
       if (!source.isPaused()) return
-      response.cork()
+      if (corks) response.cork()
       source.resume()
     })
     source.on('end', () => {

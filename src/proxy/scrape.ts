@@ -57,7 +57,7 @@ export async function scrape(
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     problem = error
-    refuse(request, response, error)
+    refuse(response, error)
   }
   const seconds = (performance.now() - startedMs) / 1_000
   const node = target?.isKubelet === true ? target.label : undefined
@@ -110,12 +110,11 @@ async function exchange(
 
 const waitFor: ReadonlySet<RefusalCode> = new Set(['busy', 'not_ready'])
 
-function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
+function refuse(response: ServerResponse, refusal: Refusal): void {
   if (response.destroyed) return
   if (waitFor.has(refusal.code)) response.setHeader('retry-after', retryAfterSeconds)
   if (refusal.code === 'method_not_allowed') response.setHeader('allow', 'GET')
   // A request that should not have been sent may have a body, or more in the pipe: nothing behind it is read.
-  if (!request.complete || refusal.status < 403 || refusal.status === 405)
-    response.setHeader('connection', 'close')
+  if (refusal.status < 403 || refusal.status === 405) response.setHeader('connection', 'close')
   sendError(response, refusal.status, refusal.code, refusal.message)
 }

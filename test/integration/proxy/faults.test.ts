@@ -2,11 +2,11 @@
  * The faults of http-proxy, each tried on podsonar's proxy and on http-proxy used naively: that the second one fails
  * shows that the first one's pass means something.
  */
-import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { SimulatedKubelet } from '../../../lab/kubelet.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { startNaiveProxy } from '../../support/naive-proxy.ts'
+import { Raw } from '../../support/raw-connection.ts'
 import { ProxyWorld, token } from '../../support/proxy-world.ts'
 
 let world: ProxyWorld
@@ -29,40 +29,12 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]()
 })
 
-/** A connection on which text is sent as it is, and what came back. */
-class Raw implements Disposable {
-  readonly socket: Socket
-  received = ''
-  closed = false
-
-  constructor(port: number) {
-    this.socket = connect(port, '127.0.0.1')
-    this.socket.setEncoding('latin1')
-    this.socket.on('data', (text: string) => (this.received += text))
-    this.socket.on('error', () => undefined)
-    this.socket.on('close', () => (this.closed = true))
-  }
-
-  /** Sends a GET of the node's page with further header lines. */
-  get(...headers: readonly string[]): this {
-    return this.send('GET', ...headers)
-  }
-
-  send(method: string, ...headers: readonly string[]): this {
-    const path = `/api/v1/nodes/127.0.0.1:${kubelet.port}/metrics/cadvisor`
-    this.socket.write([`${method} ${path} HTTP/1.1`, 'Host: proxy', ...headers, '', ''].join('\r\n'))
-    return this
-  }
-
-  get status(): number {
-    return Number(/^HTTP\/1\.1 (\d+)/.exec(this.received)?.[1] ?? 0)
-  }
-
-  [Symbol.dispose](): void {
-    this.socket.destroy()
-  }
+/** A GET of the node's page, with further header lines, on a connection of its own. */
+function rawGet(port: number, ...headers: readonly string[]): Raw {
+  return new Raw(port).request('GET', page(), ...headers)
 }
 
+const page = (): string => `/api/v1/nodes/127.0.0.1:${kubelet.port}/metrics/cadvisor`
 const ours = (): number => world.proxy.port
 const theirs = (): number => naive.port
 
@@ -77,7 +49,7 @@ async function aScrapeLater(): Promise<void> {
 describe('a kubelet that dies in the middle of its page', () => {
   async function clientIsCut(port: number): Promise<boolean> {
     kubelet.behaviour = 'die'
-    using raw = new Raw(port).get()
+    using raw = rawGet(port)
     // Awaited here: the connection is closed when this function is left.
     return await waitFor('the end', () => raw.closed, { timeoutMs: 3_000 }).then(
       () => !raw.received.endsWith('0\r\n\r\n'),
@@ -98,7 +70,7 @@ describe('a client that goes away', () => {
   async function upstreamIsAborted(port: number): Promise<boolean> {
     kubelet.behaviour = 'hang'
     await waitFor('quiet', () => kubelet.running === 0)
-    const raw = new Raw(port).get()
+    const raw = rawGet(port)
     await waitFor('the kubelet to be asked', () => kubelet.running === 1)
     const busy = [...kubelet.open.keys()].at(-1)
     raw[Symbol.dispose]()
@@ -124,7 +96,7 @@ describe('a client that stops in the middle of the page', () => {
   it('ends the request to the kubelet', async () => {
     kubelet.behaviour = 'drip'
     const others = kubelet.running
-    const raw = new Raw(ours()).get('X-Prometheus-Scrape-Timeout-Seconds: 30')
+    const raw = rawGet(ours(), 'X-Prometheus-Scrape-Timeout-Seconds: 30')
     await waitFor('the kubelet to be asked', () => kubelet.running > others)
     raw[Symbol.dispose]()
     await waitFor('the abort', () => kubelet.running === others)
@@ -138,7 +110,7 @@ describe('connections', () => {
     using raw = new Raw(port)
     for (let scrapes = 1; scrapes <= 3; scrapes += 1) {
       const seen = raw.received.length
-      raw.get('Accept-Encoding: gzip')
+      raw.request('GET', page(), 'Accept-Encoding: gzip')
       await waitFor('the page', () => raw.closed || /\r\n0\r\n\r\n$/.test(raw.received.slice(seen)))
       if (raw.closed) break
     }
@@ -167,7 +139,7 @@ describe('a page that comes in drips', () => {
   async function secondsUntilCut(port: number): Promise<number> {
     kubelet.behaviour = 'drip'
     const started = performance.now()
-    using raw = new Raw(port).get('X-Prometheus-Scrape-Timeout-Seconds: 1')
+    using raw = rawGet(port, 'X-Prometheus-Scrape-Timeout-Seconds: 1')
     await waitFor('the cut', () => raw.closed || raw.received.endsWith('}'), { timeoutMs: 3_000 }).catch(
       () => undefined,
     )
@@ -191,14 +163,14 @@ describe('a request header', () => {
     'Transfer-Encoding: chunked',
   ])('that a scrape does not have is refused: %s', async (header) => {
     const asked = kubelet.requests.length
-    using raw = new Raw(ours()).get(header)
+    using raw = rawGet(ours(), header)
     await waitFor('the refusal', () => raw.status !== 0)
     expect([raw.status, kubelet.requests.length]).toEqual([400, asked])
     expect(raw.received).toContain('"bad_request"')
   })
 
   it('Expect is answered, and not passed on', async () => {
-    using raw = new Raw(ours()).get('Expect: 100-continue', 'Connection: close')
+    using raw = rawGet(ours(), 'Expect: 100-continue', 'Connection: close')
     await waitFor('the page', () => raw.closed)
     expect(raw.received.startsWith('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK')).toBe(true)
     expect(kubelet.requests.at(-1)?.headers.expect).toBeUndefined()
@@ -206,16 +178,16 @@ describe('a request header', () => {
 
   it.each(['DELETE', 'OPTIONS'])('cannot smuggle a request behind a chunked %s', async (method) => {
     const asked = kubelet.requests.length
-    using raw = new Raw(ours()).send(method, 'Transfer-Encoding: chunked')
+    using raw = new Raw(ours()).request(method, page(), 'Transfer-Encoding: chunked')
     const inner = 'GET /pods HTTP/1.1\r\nHost: x\r\n\r\n'
-    raw.socket.write(`${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`)
+    raw.send(`${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`)
     await waitFor('the refusal', () => raw.closed)
     expect([raw.status, kubelet.requests.length]).toEqual([405, asked])
     expect(raw.received.match(/HTTP\/1\.1 \d/g)).toHaveLength(1)
   })
 
   it('Trailer kills naive http-proxy', async () => {
-    using raw = new Raw(theirs()).get('Trailer: x')
+    using raw = rawGet(theirs(), 'Trailer: x')
     await naive.process.exited
     expect(naive.process.stderr).toContain('ERR_HTTP_TRAILER_INVALID')
     expect(raw.status).toBe(0)
