@@ -3,7 +3,7 @@ import { flag, folder, integer, list, listenPort, oneOf, readableFile, text, uni
 import { optional, setting, type Values } from './setting.ts'
 
 /** Every collector that COLLECTORS may name. */
-export const collectorNames = ['connections', 'tcp', 'udp', 'sockstat'] as const
+const collectorNames = ['connections', 'tcp', 'udp', 'sockstat'] as const
 export type CollectorName = (typeof collectorNames)[number]
 
 /** Settings of MODE=exporter. */

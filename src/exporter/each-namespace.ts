@@ -10,7 +10,7 @@ const sliceMs = 10
  *
  * @throws what `signal` is aborted with
  */
-export async function eachInSlices<T>(
+async function eachInSlices<T>(
   items: readonly T[],
   signal: AbortSignal,
   read: (item: T) => void,

@@ -22,7 +22,7 @@ export const statusNames: readonly string[] = [
 ]
 
 /** One series. */
-export interface ConnectionSeries {
+interface ConnectionSeries {
   /** Undefined: the node itself, or a plain container. */
   readonly pod: Pod | undefined
   /** Name of the container that owns the sockets; empty when it cannot be known. */
@@ -38,7 +38,7 @@ export interface ConnectionSeries {
 }
 
 /** The `remote_addr` of what was left over. */
-export const otherPeers = '~other'
+const otherPeers = '~other'
 
 export interface ConnectionBounds {
   /** Series of one pod (or plain container, or the node itself), at most, folded ones included. */

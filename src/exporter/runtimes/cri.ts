@@ -1,6 +1,13 @@
 /** Container runtimes that serve the Container Runtime Interface v1: containerd, CRI-O, cri-dockerd. */
 import { fileURLToPath } from 'node:url'
-import { Client, credentials, status, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js'
+import {
+  Client,
+  credentials,
+  status,
+  type ClientUnaryCall,
+  type ServiceDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { PodsonarError } from '../../common/errors.ts'
 import type { ListedContainer, Pod } from '../core/containers.ts'
@@ -48,6 +55,7 @@ const maxMessageBytes = 64 << 20
 export class CriRuntime implements ContainerRuntime {
   readonly endpoint: string
   readonly #client: Client
+  readonly #calls = new Set<ClientUnaryCall>()
   #name = 'cri'
   #version = ''
 
@@ -65,10 +73,15 @@ export class CriRuntime implements ContainerRuntime {
    * Connects and asks for the version.
    *
    * @param endpoint `unix:///path`
+   * @param signal gives up
    * @throws PodsonarError `runtime_failed` when nobody answers, or not with CRI v1
    */
-  static async connect(endpoint: string, timeoutMs: number): Promise<CriRuntime> {
+  static async connect(endpoint: string, timeoutMs: number, signal: AbortSignal): Promise<CriRuntime> {
     const runtime = new CriRuntime(endpoint)
+    const giveUp = (): void => {
+      runtime[Symbol.dispose]()
+    }
+    signal.addEventListener('abort', giveUp)
     try {
       const version = await runtime.#call<{ runtimeName: string; runtimeVersion: string }>(
         'Version',
@@ -81,6 +94,8 @@ export class CriRuntime implements ContainerRuntime {
     } catch (error) {
       runtime[Symbol.dispose]()
       throw error
+    } finally {
+      signal.removeEventListener('abort', giveUp)
     }
   }
 
@@ -141,7 +156,9 @@ export class CriRuntime implements ContainerRuntime {
     )
   }
 
+  /** Calls that still wait fail. */
   [Symbol.dispose](): void {
+    for (const call of this.#calls) call.cancel()
     this.#client.close()
   }
 
@@ -149,17 +166,19 @@ export class CriRuntime implements ContainerRuntime {
     const definition = runtimeService()[method]
     if (definition === undefined) throw new TypeError(`The CRI proto file has no ${method}`)
     return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
+      const call = this.#client.makeUnaryRequest(
         definition.path,
         definition.requestSerialize,
         definition.responseDeserialize as (bytes: Buffer) => T,
         request,
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
+          this.#calls.delete(call)
           if (error === null && response !== undefined) resolve(response)
           else reject(this.#failure(method, error, timeoutMs))
         },
       )
+      this.#calls.add(call)
     })
   }
 

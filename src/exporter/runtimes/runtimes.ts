@@ -41,7 +41,7 @@ export class Runtimes implements Disposable {
   #failures: readonly FailedEndpoint[] = []
   #detecting: Promise<void> | undefined
   #detectedAt = -Infinity
-  #disposed = false
+  readonly #disposed = new AbortController()
 
   constructor({ endpoints, log }: RuntimesOptions) {
     this.#endpoints = endpoints
@@ -83,7 +83,7 @@ export class Runtimes implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#disposed = true
+    this.#disposed.abort()
     for (const { runtime } of this.#connections) runtime[Symbol.dispose]()
   }
 
@@ -94,14 +94,25 @@ export class Runtimes implements Disposable {
     if (this.#connections.length === 0 && this.#detecting !== undefined) await within(this.#detecting, waitMs)
   }
 
+  /** Says what does not work, when that changed. */
+  #report(failures: readonly FailedEndpoint[]): void {
+    for (const { endpoint, reason } of failures)
+      if (!this.#failures.some((known) => known.endpoint === endpoint && known.reason === reason))
+        this.#log.warn(
+          { event: 'runtime_unavailable', endpoint, error: reason },
+          'A container runtime cannot be used',
+        )
+    this.#failures = failures
+  }
+
   async #connectNew(): Promise<void> {
     const known = new Set(this.#connections.map(({ runtime }) => runtime.endpoint))
-    const { runtimes, failures } = await detectRuntimes(this.#endpoints, known, callMs)
-    this.#failures = failures
+    const { runtimes, failures } = await detectRuntimes(this.#endpoints, known, this.#disposed.signal)
+    this.#report(failures)
     this.#detectedAt = performance.now()
     this.#detecting = undefined
     for (const runtime of runtimes) {
-      if (this.#disposed) {
+      if (this.#disposed.signal.aborted) {
         runtime[Symbol.dispose]()
         continue
       }
