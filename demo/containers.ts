@@ -41,7 +41,7 @@ export async function startContainers(): Promise<Containers> {
 async function startPods(): Promise<{ socket: string; owned: AsyncDisposableStack }> {
   await using owned = new AsyncDisposableStack()
   const containerd = owned.use(await Containerd.start())
-  const listen = ['nc', '-lk', '-p', '5432', '-e', 'cat']
+  const listen = ['nc', '-ll', '-p', '5432', '-e', 'cat']
   const database = await containerd.runPod({ name: 'postgres-0', namespace: 'shop', command: listen })
   const query = `sleep 1000000 | nc ${database.ip} 5432`
   for (const name of ['orders-5d8f7-2xkqp', 'orders-5d8f7-9vl4m']) {

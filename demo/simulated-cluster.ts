@@ -68,7 +68,11 @@ export class SimulatedCluster implements DemoCluster {
     const endpoints = owned.use(await PodEndpoints.create())
     const settings = {
       registrar: {},
-      proxy: { KUBELET_CERTIFICATE_AUTHORITY: authority.certificateFile, KUBELET_TOKEN_FILE: tokenFile },
+      proxy: {
+        KUBELET_CERTIFICATE_AUTHORITY: authority.certificateFile,
+        KUBELET_TOKEN_FILE: tokenFile,
+        LOOPBACK_NODES: 'true',
+      },
     }
     const kubeconfig = await kubernetes.kubeconfig()
     const cluster = new SimulatedCluster(owned.move(), kubernetes, endpoints, kubeconfig, settings)

@@ -29,7 +29,8 @@ export interface TargetView extends AsyncDisposable {
 export function prometheusView(prometheus: Prometheus): TargetView {
   return {
     name: 'Prometheus',
-    url: `${prometheus.url}/targets`,
+    // Its own pages are not in the unpacked program.
+    url: `${prometheus.url}/api/v1/targets?state=active`,
     async targets() {
       const active = await prometheus.targets()
       return active.map(({ labels, scrapePool, scrapeUrl, health, lastError, lastScrape }) => ({
