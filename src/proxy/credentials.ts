@@ -91,9 +91,9 @@ export class Credentials implements AsyncDisposable {
     return { agents, authorization: `Bearer ${token}` }
   }
 
-  /** Reads the token again, now. */
+  /** Reads everything again, now. */
   async refresh(): Promise<void> {
-    await this.#token?.refresh()
+    await Promise.all([this.#token?.refresh(), this.#tls.refresh()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -62,6 +62,11 @@ export class KubeletTls implements AsyncDisposable {
     return this.#agents
   }
 
+  /** Reads the files again, now. */
+  async refresh(): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.refresh()))
+  }
+
   #renew(): void {
     const { insecure, client, onChange } = this.#options
     const texts = new Map(this.#files.map(({ path, value }) => [path, value]))

@@ -7,7 +7,7 @@ import type { InFlight } from './core/in-flight.ts'
 import { Refusal, type RefusalCode } from './core/refusal.ts'
 import { checkRequest } from './core/request.ts'
 import { parseRoute, type Route } from './core/route.ts'
-import type { Credentials } from './credentials.ts'
+import type { Access, Credentials } from './credentials.ts'
 import type { LastScrapes } from './last-scrapes.ts'
 import type { ProxyMetrics } from './metrics.ts'
 import type { ExchangeResult, Upstream } from './upstream.ts'
@@ -75,39 +75,34 @@ export async function scrape(
     )
 }
 
-/** One exchange, and another when a kubelet refused a token that has been replaced since. */
+/** One exchange, and another when it failed for credentials or an authority that have been replaced since. */
 async function exchange(
   request: IncomingMessage,
   response: ServerResponse,
   target: Target,
   { credentials, upstream, timeouts, maxBytes }: ScrapeOptions,
 ): Promise<ExchangeResult> {
-  const timeoutMs = scrapeTimeoutMs(request.headers['x-prometheus-scrape-timeout-seconds'], timeouts)
-  const endMs = performance.now() + timeoutMs
   const headers = request.headers
-  const once = (): Promise<ExchangeResult> => {
-    const { agents, authorization } = credentials.for(target)
-    const leftMs = Math.max(1, endMs - performance.now())
-    return upstream.exchange(request, response, {
-      target,
-      agents,
-      authorization,
-      timeoutMs: leftMs,
-      maxBytes,
-    })
+  const timeoutMs = scrapeTimeoutMs(headers['x-prometheus-scrape-timeout-seconds'], timeouts)
+  const endMs = performance.now() + timeoutMs
+  const once = (access: Access): Promise<ExchangeResult> => {
+    const leftMs = Math.max(1, Math.round(endMs - performance.now()))
+    return upstream.exchange(request, response, { target, ...access, timeoutMs: leftMs, maxBytes })
   }
-  const used = credentials.for(target).authorization
+  const access = credentials.for(target)
   try {
-    return await once()
+    return await once(access)
   } catch (error) {
-    if (!(error instanceof Refusal) || error.code !== 'upstream_auth' || used === undefined) throw error
+    if (!target.isKubelet || !(error instanceof Refusal) || !refreshAfter.has(error.code)) throw error
     await credentials.refresh()
-    if (credentials.for(target).authorization === used) throw error
+    const renewed = credentials.for(target)
+    if (renewed.agents === access.agents && renewed.authorization === access.authorization) throw error
     request.headers = headers
-    return once()
+    return once(renewed)
   }
 }
 
+const refreshAfter: ReadonlySet<RefusalCode> = new Set(['upstream_auth', 'upstream_tls'])
 const waitFor: ReadonlySet<RefusalCode> = new Set(['busy', 'not_ready'])
 
 function refuse(response: ServerResponse, refusal: Refusal): void {
