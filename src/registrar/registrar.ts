@@ -13,6 +13,7 @@ import { loadClusterConfig } from '../kubernetes/cluster-config.ts'
 import { clusterIdOf } from '../kubernetes/cluster-id.ts'
 import { clusterName } from './cluster-name.ts'
 import { AgentRegistry } from './consul/agent.ts'
+import { CatalogRegistry } from './consul/catalog.ts'
 import { consulConnection } from './consul/connect.ts'
 import { ConsulHttp } from './consul/http.ts'
 import { DesiredServices } from './core/desired.ts'
@@ -71,7 +72,12 @@ export async function startRegistrar(
   const pods = owned.use(followPods(config, client, log))
   const nodes = owned.use(followNodes(config, client, log))
   const self = { address: config.listenAddress ?? selfAddress(), port: server.port }
-  const backend = owned.use(new AgentRegistry(consul, { clusterName: name, self }))
+  const options = { clusterName: name, self }
+  const backend = owned.use(
+    config.consulBackend === 'agent'
+      ? new AgentRegistry(consul, options)
+      : new CatalogRegistry(consul, options),
+  )
   const heartbeat = new HeartbeatKeeper({
     registry: backend,
     clusterName: name,

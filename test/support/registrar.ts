@@ -71,3 +71,18 @@ export async function metric(program: Program, sample: string): Promise<number> 
   const line = text.split('\n').find((one) => one.startsWith(`${sample} `))
   return Number(line?.slice(sample.length + 1) ?? 0)
 }
+
+/** The services of the external node of a cluster that stand for pods and nodes, by ID. */
+export async function catalogServices(consul: Consul, cluster = 'c1'): Promise<Map<string, ConsulService>> {
+  const answer = await consul.get<{ Services: Record<string, ConsulService> } | null>(
+    `/v1/catalog/node/k8s-${cluster}`,
+  )
+  return new Map(
+    Object.values(answer?.Services ?? {})
+      .filter(ours)
+      .map((service) => [service.ID, service]),
+  )
+}
+
+/** The settings of the catalog backend with a single replica. */
+export const catalogBackend = { CONSUL_BACKEND: 'catalog', LEADER_ELECTION: 'false' }

@@ -15,10 +15,17 @@ export class ConsulError extends PodsonarError {
   declare readonly code: ConsulErrorCode
   /** The HTTP status, where there was an answer. */
   readonly status: number | undefined
+  /** What Consul said; empty where there was no answer. */
+  readonly body: string
 
-  constructor(code: ConsulErrorCode, message: string, options: ErrorOptions & { status?: number } = {}) {
+  constructor(
+    code: ConsulErrorCode,
+    message: string,
+    options: ErrorOptions & { status?: number; body?: string } = {},
+  ) {
     super(code, message, options)
     this.status = options.status
+    this.body = options.body ?? ''
   }
 }
 
@@ -37,14 +44,14 @@ export function statusError({ act, rule }: Attempt, status: number, body: string
     return new ConsulError(
       'consul_forbidden',
       `Cannot ${act}: Consul says "${said}" (${status}), expected a token whose policy has ${rule}`,
-      { status },
+      { status, body },
     )
   }
   const refused = status >= 400 && status < 500 && status !== 429 && status !== 408
   return new ConsulError(
     refused ? 'consul_refused' : 'consul_failed',
     `Cannot ${act}: Consul says "${said}" (${status})`,
-    { status },
+    { status, body },
   )
 }
 

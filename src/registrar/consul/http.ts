@@ -120,6 +120,14 @@ export class ConsulHttp implements Disposable {
     }
   }
 
+  /** Applies operations of /v1/txn, all or none. @throws ConsulError, its `body` being Consul's answer */
+  async transaction(operations: readonly object[], options: CallOptions): Promise<void> {
+    await this.call(options, (common) =>
+      // The package's types know the operations only by halves; they are sent as they are.
+      this.client.transaction.create([...operations] as never, { ...common, operations: [] }),
+    )
+  }
+
   /** GET of a path below /v1, as JSON. @throws ConsulError */
   async get<T>(path: string, options: CallOptions): Promise<Answer<T>> {
     const response = await this.#request(path, options, options.timeoutMs ?? callTimeoutMs)

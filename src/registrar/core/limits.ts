@@ -3,6 +3,8 @@
  * at most 512 bytes (structs.ValidateServiceMetadata in Consul). One pair beyond them makes Consul refuse the whole service,
  * so such pairs are left out here.
  */
+import type { ServiceRecord } from './service.ts'
+
 const maxPairs = 64
 const maxKeyLength = 128
 const maxValueBytes = 512
@@ -21,12 +23,7 @@ export class MetaBuilder {
 
   /** Adds a pair if it fits and its key is free. */
   offer(key: string, value: string): void {
-    const fits =
-      this.#pairs < maxPairs &&
-      key.length <= maxKeyLength &&
-      /^[\w-]+$/.test(key) &&
-      !(key in this.meta) &&
-      fitsValue(value)
+    const fits = this.#pairs < maxPairs && isKey(key) && !(key in this.meta) && fitsValue(value)
     if (fits) this.set(key, value)
     else this.#dropped += 1
   }
@@ -46,4 +43,25 @@ export function fitsValue(value: string): boolean {
 /** A Kubernetes label or annotation name as a metadata key: `app.kubernetes.io/name` → `app_kubernetes_io_name`. */
 export function sanitiseKey(name: string): string {
   return name.replaceAll(/[^\w]/g, '_')
+}
+
+/**
+ * Why Consul would refuse a service, told before it is sent: one bad service in a transaction holds up all the others.
+ * Undefined where it would take it. (A port beyond 65535 it even takes, and serves to everybody.)
+ */
+export function invalidService({ id, name, port, meta }: ServiceRecord): string | undefined {
+  if (id === '') return 'its ID is empty'
+  if (name === '') return 'its name is empty'
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) return `its port is ${port}, expected 0 to 65535`
+  const pairs = Object.entries(meta)
+  if (pairs.length > maxPairs) return `it has ${pairs.length} metadata pairs, expected at most ${maxPairs}`
+  for (const [key, value] of pairs) {
+    if (!isKey(key)) return `its metadata key ${JSON.stringify(key)} is not one that Consul takes`
+    if (!fitsValue(value)) return `its metadata value ${key} is longer than ${maxValueBytes} bytes`
+  }
+  return undefined
+}
+
+function isKey(key: string): boolean {
+  return key.length <= maxKeyLength && /^[\w-]+$/.test(key)
 }

@@ -1,0 +1,146 @@
+import { ConsulError } from './errors.ts'
+import type { ConsulHttp } from './http.ts'
+
+/** One operation of /v1/txn on a service of the catalog. */
+export interface TransactionOperation {
+  readonly Service: {
+    readonly Verb: 'set' | 'delete'
+    readonly Node: string
+    readonly Service: {
+      readonly ID: string
+      readonly Service: string
+      readonly Address?: string
+      readonly Port?: number
+      readonly Tags?: readonly string[]
+      readonly Meta?: Readonly<Record<string, string>>
+    }
+  }
+}
+
+/** What belongs together and is applied or refused as one: a rename is a `delete` and a `set`. */
+export interface Item<T> {
+  readonly subject: T
+  readonly operations: readonly TransactionOperation[]
+}
+
+/** How an item ended; undefined: it is done. */
+export type ItemError = { readonly message: string; readonly refused: boolean } | undefined
+
+/** Consul 1.14 and later take 128 operations, older ones 64 and say so. */
+const mostOperations = 128
+/** Requests in flight; more do not make Consul faster. */
+const inFlight = 4
+const timeoutMs = 30_000
+/** What may be different next time: somebody removed the node, or a policy is put right. */
+const passing = /missing node registration|permission denied/i
+
+/**
+ * Writes to the catalog by transactions. The size of a batch is learnt from the server. A batch that is refused is sent again
+ * without what Consul names as wrong, or in halves where it names nothing, until only what is wrong is left.
+ */
+export class Transactions {
+  readonly #http: ConsulHttp
+  #limit = mostOperations
+
+  constructor(http: ConsulHttp) {
+    this.#http = http
+  }
+
+  /**
+   * Applies items, several batches at a time, in no certain order.
+   *
+   * @param rule the ACL rule that it takes
+   * @param settle called once per item, unless `signal` aborts before it was sent
+   */
+  async apply<T>(
+    items: readonly Item<T>[],
+    rule: string,
+    settle: (item: Item<T>, error: ItemError) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let next = 0
+    const take = (): Item<T>[] => {
+      const batch: Item<T>[] = []
+      let size = 0
+      for (let item = items[next]; item !== undefined; item = items[next]) {
+        size += item.operations.length
+        if (batch.length > 0 && size > this.#limit) break
+        batch.push(item)
+        next += 1
+      }
+      return batch
+    }
+    const worker = async (): Promise<void> => {
+      for (let batch = take(); batch.length > 0 && !signal.aborted; batch = take())
+        await this.#send(batch, rule, settle, signal)
+    }
+    await Promise.all(Array.from({ length: inFlight }, worker))
+  }
+
+  async #send<T>(
+    batch: readonly Item<T>[],
+    rule: string,
+    settle: (item: Item<T>, error: ItemError) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (batch.length === 0 || signal.aborted) return
+    const operations = batch.flatMap((item) => item.operations)
+    const act = `write ${operations.length} operations to the catalog`
+    try {
+      await this.#http.transaction(operations, { act, rule, signal, timeoutMs })
+      for (const item of batch) settle(item, undefined)
+    } catch (error) {
+      const failure = error instanceof ConsulError ? error : new ConsulError('consul_failed', String(error))
+      // Some versions word a missing permission for a single service as such an error, too.
+      if (failure.code !== 'consul_refused' && namedErrors(failure.body).size === 0) {
+        for (const item of batch) settle(item, { message: failure.message, refused: false })
+        return
+      }
+      this.#learnLimit(failure.body)
+      for (const rest of this.#divide(batch, failure, settle)) await this.#send(rest, rule, settle, signal)
+    }
+  }
+
+  /** What is to be sent again of a refused batch; what is at fault is settled. */
+  #divide<T>(
+    batch: readonly Item<T>[],
+    failure: ConsulError,
+    settle: (item: Item<T>, error: ItemError) => void,
+  ): (readonly Item<T>[])[] {
+    const named = namedErrors(failure.body)
+    if (named.size > 0) {
+      const rest: Item<T>[] = []
+      let first = 0
+      for (const item of batch) {
+        const [message] = item.operations.flatMap((_, index) => named.get(first + index) ?? [])
+        first += item.operations.length
+        if (message === undefined) rest.push(item)
+        else settle(item, { message, refused: !passing.test(message) })
+      }
+      return [rest]
+    }
+    const [only, ...others] = batch
+    if (only !== undefined && others.length === 0) {
+      settle(only, { message: failure.message, refused: true })
+      return []
+    }
+    const middle = Math.ceil(batch.length / 2)
+    return [batch.slice(0, middle), batch.slice(middle)]
+  }
+
+  /** `Transaction contains too many operations (128 > 64)` */
+  #learnLimit(body: string): void {
+    const said = /too many operations \(\d+ > (\d+)\)/.exec(body)?.[1]
+    if (said !== undefined) this.#limit = Math.max(1, Number(said))
+  }
+}
+
+/** The errors that a refused transaction names, by the index of the operation. */
+function namedErrors(body: string): Map<number, string> {
+  try {
+    const { Errors } = JSON.parse(body) as { Errors?: { OpIndex: number; What: string }[] | null }
+    return new Map((Errors ?? []).map(({ OpIndex, What }) => [OpIndex, What.slice(0, 300)]))
+  } catch {
+    return new Map()
+  }
+}
