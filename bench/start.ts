@@ -1,5 +1,6 @@
-/** How long each mode takes from process start until it is ready, and its memory then, beside a bare Node.js. */
+/** How long each mode takes from process start until it is ready, and its memory then, beside a bare Node.js. Needs root. */
 import { Consul } from '../lab/consul.ts'
+import { Containerd } from '../lab/containerd.ts'
 import { SimulatedKubernetes } from '../lab/kubernetes/simulated-kubernetes.ts'
 import { TemporaryFolder } from '../lab/files.ts'
 import { Process } from '../lab/process.ts'
@@ -20,9 +21,11 @@ interface Start {
 }
 
 export async function start(): Promise<BenchResult> {
-  await prepare(['consul'])
+  const missing = Object.values(await prepare(['consul', 'containerd']))
+  if (missing.length > 0) throw new Error(missing.join('; '))
   await using consul = await Consul.start()
   await using kubernetes = await SimulatedKubernetes.start()
+  await using containerd = await Containerd.start()
   await using folder = await TemporaryFolder.create('bench')
   kubernetes.addNode({ name: 'node-1' })
   const token = join(folder.path, 'token')
@@ -33,7 +36,8 @@ export async function start(): Promise<BenchResult> {
     'podsonar registrar': () => startMode('registrar', 'PORT', { ...cluster, CONSUL_ADDRESS: consul.url }),
     'podsonar proxy': () =>
       startMode('proxy', 'OPS_PORT', { ...cluster, KUBELET_INSECURE_TLS: 'true', KUBELET_TOKEN_FILE: token }),
-    'podsonar exporter': () => startMode('exporter', 'PORT', {}),
+    'podsonar exporter': () =>
+      startMode('exporter', 'PORT', { RUNTIME_ENDPOINT: `unix://${containerd.socket}` }),
   }
   const results = new Map<string, Start[]>(Object.keys(subjects).map((subject) => [subject, []]))
   // In turn, so that a slower moment of the machine is shared by all.
