@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { Containerd } from '../lab/containerd.ts'
 import { missingFor, prepare } from '../lab/needs.ts'
-import { step } from './screen.ts'
+import { note, step } from './screen.ts'
 
 export interface Containers extends AsyncDisposable {
   readonly description: string
@@ -22,19 +22,23 @@ export async function startContainers(): Promise<Containers> {
   if (own !== undefined)
     return { description: `this machine's own, at ${own}`, settings: {}, ...nothingToClose }
   const missing = missingFor('root') ?? (await prepare(['containerd'])).containerd
-  if (missing !== undefined) {
+  if (missing !== undefined) return noContainers(missing)
+  try {
+    const { socket, owned } = await step('starting a private containerd with three pods', startPods)
     return {
-      description: `none (${missing}); it shows the host's own connections`,
-      settings: {},
-      ...nothingToClose,
+      description: 'a private containerd with three pods, two of them connected to the third',
+      settings: { RUNTIME_ENDPOINT: `unix://${socket}` },
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
     }
+  } catch (error) {
+    // As root in a container without its privileges, for example.
+    return noContainers(error instanceof Error ? error.message : String(error))
   }
-  const kept = await step('starting a private containerd with three pods', startPods)
-  return {
-    description: 'a private containerd with three pods, two of them connected to the third',
-    settings: { RUNTIME_ENDPOINT: `unix://${kept.socket}` },
-    [Symbol.asyncDispose]: () => kept.owned.disposeAsync(),
-  }
+}
+
+function noContainers(why: string): Containers {
+  note(`no containers for the exporter, it shows the host's own connections (${why})`)
+  return { description: 'none', settings: {}, ...nothingToClose }
 }
 
 /** A database and two pods that hold connections to it. */
