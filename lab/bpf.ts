@@ -18,6 +18,7 @@ const architectures = { x64: 'x86', arm64: 'arm64' } as const
 const objects: Readonly<Record<string, { source: string; defines: readonly string[] }>> = {
   'socket-table': { source: 'socket-table.bpf.c', defines: [] },
   'socket-table-probe': { source: 'socket-table.bpf.c', defines: ['PROBE_READS'] },
+  'tcp-health': { source: 'tcp-health.bpf.c', defines: [] },
 }
 
 const flags = ['-O2', '-g', '-Wall', '-Werror', '-target', 'bpf']

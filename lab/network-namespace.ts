@@ -6,6 +6,21 @@ import { waitFor } from './wait.ts'
 
 const holder = fileURLToPath(new URL('socket-holder.ts', import.meta.url))
 
+/** How many connections {@link SocketHolder.lives} makes of each kind. */
+export const lives = {
+  /** Sent {@link bytesEach}, then ended in order. */
+  ended: 200,
+  /** Sent {@link bytesEach}, then reset by the client. */
+  reset: 7,
+  /** Connected to a port where nobody listens. */
+  refused: 5,
+  /** Given up before they stood. */
+  abandoned: 3,
+  /** Sent {@link bytesEach}, and still open. */
+  open: 4,
+  bytesEach: 1000,
+} as const
+
 /** A process that holds sockets: those of socket-holder.ts. */
 export class SocketHolder implements AsyncDisposable {
   readonly process: Process
@@ -34,6 +49,15 @@ export class SocketHolder implements AsyncDisposable {
       [process.execPath, holder, 'connections', String(count), ...pids.map(String)],
       true,
     )
+  }
+
+  /**
+   * Connections that begin, fare and end as {@link lives} says, in a new namespace.
+   *
+   * @param timedOut and as many that are never answered, which takes 3 s each
+   */
+  static lives(timedOut = 0): Promise<SocketHolder> {
+    return SocketHolder.#start(['--net', process.execPath, holder, 'lives', String(timedOut)])
   }
 
   static async #start(args: readonly string[], plain = false): Promise<SocketHolder> {

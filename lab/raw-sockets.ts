@@ -13,6 +13,7 @@ const native = {
   connect: libc.func('int connect(int fd, const void *address, uint32 length)'),
   accept: libc.func('int accept(int fd, void *address, void *length)'),
   send: libc.func('int64 send(int fd, const void *data, size_t length, int flags)'),
+  recv: libc.func('int64 recv(int fd, void *data, size_t length, int flags)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32 length)'),
   getsockname: libc.func('int getsockname(int fd, void *address, void *length)'),
   shutdown: libc.func('int shutdown(int fd, int how)'),
@@ -28,6 +29,7 @@ export const option = {
   reuseAddress: [1, 2],
   receiveBuffer: [1, 8],
   linger: [1, 13],
+  synRetries: [6, 7],
   deferAccept: [6, 9],
 } as const satisfies Record<string, readonly [level: number, name: number]>
 const eagain = 11
@@ -80,12 +82,22 @@ export function listening(address: string, port = 0, backlog = 4096): number {
   return fd
 }
 
+/** A socket that is not connected yet. */
+export function unconnected(type: number): number {
+  return call('socket', af.inet, type, 0)
+}
+
+/** Connects a socket. @throws Error with `errno` */
+export function connectTo(fd: number, address: string, port: number): void {
+  const bytes = socketAddress(address, port)
+  call('connect', fd, bytes, bytes.length)
+}
+
 /** A socket connected to `address`, from any port. `nonblock` returns before the connection stands. */
 export function connected(type: number, address: string, port: number): number {
-  const bytes = socketAddress(address, port)
   const fd = call('socket', address.includes(':') ? af.inet6 : af.inet, type, 0)
   try {
-    call('connect', fd, bytes, bytes.length)
+    connectTo(fd, address, port)
   } catch (error) {
     if ((type & sockType.nonblock) === 0) throw error
   }
@@ -111,6 +123,11 @@ export function send(fd: number, data: Buffer): number {
     if ((error as { errno?: number }).errno === eagain) return 0
     throw error
   }
+}
+
+/** Receives what is there, waiting for at least a byte. */
+export function receive(fd: number, data: Buffer): number {
+  return call('recv', fd, data, data.length, 0)
 }
 
 export function setOption(fd: number, name: keyof typeof option, ...values: readonly number[]): void {

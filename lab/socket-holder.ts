@@ -1,24 +1,30 @@
 /**
  * A program that holds sockets until it is ended: `node socket-holder.ts states`, or
- * `node socket-holder.ts connections COUNT PID…`. Prints `ready` once they stand.
+ * `node socket-holder.ts connections COUNT PID…`, or `node socket-holder.ts lives TIMED-OUT`. Prints `ready` once they stand.
  *
  * `states`: one of each kind that can be held still, in the network namespace that it was started in (a new one).
  * `connections`: in the namespace of each process, COUNT connections from its own address to itself, so twice as many
  * sockets.
+ * `lives`: connections begin, fare and end in every way; `lives` of network-namespace.ts says how many, but for
+ * those that are never answered.
  */
+import { lives } from './network-namespace.ts'
 import {
   accept,
   bound,
   close,
   connected,
+  connectTo,
   enterNetworkOf,
   listening,
   portOf,
   raiseLoopback,
+  receive,
   send,
   setOption,
   shutdownWrites,
   sockType,
+  unconnected,
 } from './raw-sockets.ts'
 
 const own = '10.1.2.3'
@@ -63,6 +69,39 @@ function holdStates(): void {
   for (let k = 0; k < 300; k += 1) connected(stream, '127.0.0.1', portOf(many))
 }
 
+function live(timedOut: number): void {
+  raiseLoopback(own)
+  const server = listening(own)
+  const send1000 = (): [client: number, server: number] => {
+    const client = connected(stream, own, portOf(server))
+    const accepted = accept(server)
+    send(client, Buffer.alloc(lives.bytesEach))
+    receive(accepted, Buffer.alloc(lives.bytesEach))
+    return [client, accepted]
+  }
+  for (let k = 0; k < lives.ended; k += 1) send1000().forEach(close)
+  for (let k = 0; k < lives.reset; k += 1) {
+    const [client, accepted] = send1000()
+    setOption(client, 'linger', 1, 0)
+    close(client)
+    close(accepted)
+  }
+  for (let k = 0; k < lives.refused; k += 1) close(connected(stream | nonblock, own, 9))
+  const full = listening('127.0.0.1', 0, 0) // takes one, and answers no other
+  connected(stream, '127.0.0.1', portOf(full))
+  for (let k = 0; k < lives.abandoned; k += 1) close(connected(stream | nonblock, '127.0.0.1', portOf(full)))
+  for (let k = 0; k < timedOut; k += 1) {
+    const client = unconnected(stream)
+    setOption(client, 'synRetries', 1)
+    try {
+      connectTo(client, '127.0.0.1', portOf(full))
+    } catch {
+      close(client)
+    }
+  }
+  for (let k = 0; k < lives.open; k += 1) send1000()
+}
+
 function holdConnections(count: number, pids: readonly number[]): void {
   for (const pid of pids) {
     enterNetworkOf(pid)
@@ -79,6 +118,7 @@ const [what, ...rest] = process.argv.slice(2)
 const [count = 0, ...pids] = rest.map(Number)
 if (what === 'states') holdStates()
 else if (what === 'connections') holdConnections(count, pids)
-else throw new Error(`expected "states" or "connections", got ${JSON.stringify(what)}`)
+else if (what === 'lives') live(count)
+else throw new Error(`expected "states", "connections" or "lives", got ${JSON.stringify(what)}`)
 console.log('ready')
 setInterval(() => undefined, 1 << 30)

@@ -3,7 +3,7 @@
  * Format: Prometheus text format 0.0.4 and OpenMetrics 1.0.0, whose sample lines are the same for what is used here.
  */
 
-export type MetricType = 'counter' | 'gauge'
+export type MetricType = 'counter' | 'gauge' | 'histogram'
 
 /** Names and values of labels, in the order in which they are written. */
 export type Labels = Readonly<Record<string, string>>
@@ -34,11 +34,32 @@ export class Family {
    * @param labels what {@link renderLabels} gave, several of them joined by {@link joinLabels}, or empty
    */
   add(labels: string, value: number): void {
+    this.#add('', labels, value)
+  }
+
+  /**
+   * Adds a histogram.
+   *
+   * @param bounds upper bounds of the buckets, rising; the last bucket has none
+   * @param buckets how many observations are in each bucket alone: one more than `bounds`
+   * @param sum of the observations
+   */
+  addHistogram(labels: string, bounds: readonly number[], buckets: ArrayLike<number>, sum: number): void {
+    let count = 0
+    for (let index = 0; index <= bounds.length; index += 1) {
+      count += buckets[index] ?? 0
+      this.#add('_bucket', joinLabels(labels, `le="${formatValue(bounds[index] ?? Infinity)}"`), count)
+    }
+    this.#add('_sum', labels, sum)
+    this.#add('_count', labels, count)
+  }
+
+  #add(suffix: string, labels: string, value: number): void {
     this.#count += 1
     this.#samples +=
       labels === ''
-        ? `${this.name} ${formatValue(value)}\n`
-        : `${this.name}{${labels}} ${formatValue(value)}\n`
+        ? `${this.name}${suffix} ${formatValue(value)}\n`
+        : `${this.name}${suffix}{${labels}} ${formatValue(value)}\n`
   }
 
   /** The family as text; empty without samples. */

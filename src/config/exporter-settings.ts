@@ -3,7 +3,7 @@ import { flag, folder, integer, list, listenPort, oneOf, readableFile, text, uni
 import { optional, setting, type Values } from './setting.ts'
 
 /** Every collector that COLLECTORS may name. */
-const collectorNames = ['connections', 'tcp', 'udp', 'sockstat'] as const
+const collectorNames = ['connections', 'tcp', 'udp', 'sockstat', 'tcp_health'] as const
 export type CollectorName = (typeof collectorNames)[number]
 
 /** Settings of MODE=exporter. */
@@ -56,7 +56,7 @@ export const exporterSettings = {
     env: 'COLLECTORS',
     doc: 'Comma-separated collectors to run.',
     format: list(oneOf(...collectorNames)),
-    default: ['connections', 'tcp', 'udp', 'sockstat'],
+    default: ['connections', 'tcp', 'udp', 'sockstat', 'tcp_health'],
   }),
   connectionsInboundPorts: setting({
     env: 'CONNECTIONS_INBOUND_PORTS',
@@ -75,6 +75,20 @@ export const exporterSettings = {
     doc: 'The most series of pod_connect_info for this node; the lowest are summed in remote_addr="~other".',
     format: integer(1, 1_000_000),
     default: 10_000,
+  }),
+  tcpHealthLongSeconds: setting({
+    env: 'TCP_HEALTH_LONG_SECONDS',
+    doc: 'From which age on an open TCP connection counts in container_tcp_long_connections, in seconds.',
+    format: integer(1, 31_536_000),
+    default: 3_600,
+  }),
+  tcpHealthMaxConnections: setting({
+    env: 'TCP_HEALTH_MAX_CONNECTIONS',
+    doc:
+      'How many TCP connections the collector tcp_health remembers, about 110 bytes of kernel memory each. ' +
+      'Of more, the oldest lose their latency and lifetime; they are counted all the same.',
+    format: integer(1_024, 4_194_304),
+    default: 131_072,
   }),
 }
 

@@ -12,11 +12,14 @@ import { Cgroupfs } from './cgroupfs.ts'
 import type { Collector } from './collector.ts'
 import { connectionsCollector } from './collectors/connections.ts'
 import { sockstatCollector } from './collectors/sockstat.ts'
+import { tcpHealthCollector } from './collectors/tcp-health.ts'
 import { tcpCollector } from './collectors/tcp.ts'
 import { udpCollector } from './collectors/udp.ts'
 import { ContainerCache } from './container-cache.ts'
 import { LabelMaker } from './core/labels.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
+import { openTcpHealth } from './ebpf/tcp-health-source.ts'
+import { EbpfWorker } from './ebpf/worker-client.ts'
 import { ExporterMetrics } from './metrics.ts'
 import { exporterPage } from './page.ts'
 import { Procfs } from './procfs.ts'
@@ -50,17 +53,29 @@ export async function startExporter(
   const procfsTable = owned.use(
     new ProcfsTableSource({ root: procfs.root, inboundPorts, onSkipped: skippedNamespace }),
   )
-  const source = await chooseSocketTableSource(
-    {
-      ...{ choice: config.connectionsSource, procfs: procfsTable, inboundPorts, log },
-      libbpf: config.libbpfPath,
+  const worker = owned.use(new EbpfWorker(log))
+  const libbpf = config.libbpfPath
+  const wantsHealth = config.collectors.includes('tcp_health')
+  const source = await chooseSocketTableSource({
+    ...{ choice: config.connectionsSource, procfs: procfsTable, inboundPorts, live: wantsHealth },
+    ...{ worker, libbpf, log },
+    onPass: ({ torn }) => {
+      metrics.torn(torn)
     },
-    owned,
-  )
+  })
+  const health = wantsHealth
+    ? await openTcpHealth(
+        {
+          ...{ worker, libbpf, longSeconds: config.tcpHealthLongSeconds },
+          maxConnections: config.tcpHealthMaxConnections,
+        },
+        log,
+      )
+    : undefined
   const table = new SharedTable(source, signal)
   const labels = new LabelMaker()
 
-  const collectors: Record<CollectorName, () => Collector> = {
+  const collectors: Record<CollectorName, () => Collector | undefined> = {
     connections: () =>
       connectionsCollector({
         ...{ table, labels, node: config.nodeName },
@@ -75,9 +90,17 @@ export async function startExporter(
     tcp: () => tcpCollector(table, labels),
     udp: () => udpCollector(table, labels),
     sockstat: () => sockstatCollector({ procfs, labels, onSkipped: skippedNamespace }),
+    tcp_health: () =>
+      health &&
+      tcpHealthCollector({
+        ...{ source: health, table, labels },
+        onReading: (connections, lost) => {
+          metrics.tcpHealth(connections, lost)
+        },
+      }),
   }
   const scraper = new Scraper({
-    collectors: [...new Set(config.collectors)].map((name) => collectors[name]()),
+    collectors: [...new Set(config.collectors)].flatMap((name) => collectors[name]() ?? []),
     snapshot: () => containers.refresh(),
     log,
   })

@@ -14,6 +14,10 @@ export class ExporterMetrics {
   readonly #tableAge
   readonly #tableDuration
   readonly #tableSockets
+  readonly #tornChains
+  readonly #healthConnections
+  readonly #healthLost
+  #lost = 0
 
   constructor(registry: Registry) {
     const registers = [registry]
@@ -70,10 +74,39 @@ export class ExporterMetrics {
       labelNames: ['source'],
       registers,
     })
+    this.#tornChains = new Counter({
+      name: 'podsonar_socket_table_torn_chains_total',
+      help: 'Hash chains that kept changing while the eBPF pass walked them: sockets of theirs may be missing or double.',
+      registers,
+    })
+    this.#healthConnections = new Gauge({
+      name: 'podsonar_tcp_health_connections',
+      help: 'TCP connections that the kernel remembers for tcp_health; at most TCP_HEALTH_MAX_CONNECTIONS.',
+      registers,
+    })
+    this.#healthLost = new Counter({
+      name: 'podsonar_tcp_health_lost_events_total',
+      help: 'TCP events that tcp_health could not count, for want of room or because two met on a processor.',
+      registers,
+    })
+    // Absent, not zero, where eBPF is not used.
+    for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost]) metric.remove()
   }
 
   skipped(kind: 'container' | 'namespace', reason: string): void {
     this.#skipped.inc({ kind, reason })
+  }
+
+  /** Chains of one eBPF pass. */
+  torn(chains: number): void {
+    this.#tornChains.inc(chains)
+  }
+
+  /** @param lost since the programs were attached */
+  tcpHealth(connections: number, lost: number): void {
+    this.#healthConnections.set(connections)
+    this.#healthLost.inc(lost >= this.#lost ? lost - this.#lost : lost)
+    this.#lost = lost
   }
 
   folded(bound: 'pod' | 'node', series: number): void {

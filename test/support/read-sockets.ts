@@ -4,6 +4,7 @@
  */
 import { chooseSocketTableSource } from '../../src/exporter/ebpf/choose-source.ts'
 import type { Logger } from '../../src/common/logger.ts'
+import { EbpfWorker } from '../../src/exporter/ebpf/worker-client.ts'
 import type { SocketTableSource } from '../../src/exporter/core/socket-table.ts'
 
 const records: string[] = []
@@ -20,7 +21,7 @@ const procfs: SocketTableSource = {
 }
 const options = JSON.parse(process.argv[2] ?? '{}') as { libbpf?: string; objects?: string }
 
-await using owned = new AsyncDisposableStack()
-const source = await chooseSocketTableSource({ choice: 'auto', procfs, log, ...options }, owned)
+await using worker = new EbpfWorker(log)
+const source = await chooseSocketTableSource({ choice: 'auto', procfs, log, worker, ...options })
 const { rows } = await source.read([], AbortSignal.timeout(10_000))
 console.log(JSON.stringify({ source: source.name, records, rows }))

@@ -186,6 +186,15 @@ struct net {
 	struct list_head list;
 	struct netns_ipv4 ipv4;
 };
+struct net_device {
+	possible_net_t nd_net;
+};
+struct sk_buff {
+	struct net_device *dev;
+};
+struct trace_event_raw_tcp_retransmit_skb {
+	int err;
+};
 struct nsproxy {
 	struct net *net_ns;
 };

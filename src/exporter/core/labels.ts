@@ -46,6 +46,14 @@ export class LabelMaker {
     )
   }
 
+  /** `container`, `namespace` and `pod`, which stay the same over restarts of the container: for counters. */
+  owner(pod: Pod | undefined, container: string): string {
+    return joinLabels(
+      renderLabels({ container, namespace: pod?.namespace ?? '', pod: pod?.name ?? '' }),
+      this.#ofPod(pod),
+    )
+  }
+
   #cadvisor({ id, image = '', name = '', container = '', pod }: CadvisorLabels): string {
     const [namespace, podName] = [pod?.namespace ?? '', pod?.name ?? '']
     return renderLabels({ container, id, image, name, namespace, pod: podName })

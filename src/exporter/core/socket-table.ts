@@ -5,6 +5,7 @@
  */
 
 import { isLoopback } from './address.ts'
+import type { LiveTcp } from './live-tcp.ts'
 import { Groups, noConnections, stride, type ConnectionColumns } from './groups.ts'
 
 /** The kernel's socket states (include/net/tcp_states.h); index of {@link NamespaceSockets.tcp}. */
@@ -79,6 +80,8 @@ export interface SocketTable {
   readonly namespaces: ReadonlyMap<number, NamespaceSockets>
   /** Number of sockets that were read. */
   readonly rows: number
+  /** Only from eBPF, when it was asked for. */
+  readonly live?: LiveTcp
 }
 
 /** A network namespace to be read, and the processes that are known to live in it. */

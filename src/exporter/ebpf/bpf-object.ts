@@ -141,6 +141,16 @@ export class BpfProgram {
     return options.retval
   }
 
+  /** How often it did not run because its processor was in it already. */
+  recursionMisses(): bigint {
+    const info = new BigUint64Array(32)
+    const length = Uint32Array.of(info.byteLength)
+    const fd = this.#native.bpf_program__fd(this.#program)
+    const result = this.#native.bpf_obj_get_info_by_fd(fd, new Uint8Array(info.buffer), length)
+    if (result < 0) throw new BpfError(codeOf(result), `Cannot ask for ${this.name}: ${errorName(result)}`)
+    return info[recursionMissesAt] ?? 0n
+  }
+
   /**
    * Attaches it to the hook that its section names, until the link is disposed of.
    *
@@ -159,6 +169,14 @@ export class BpfProgram {
       },
     }
   }
+}
+
+/** Some entries of a map. */
+export interface MapBatch {
+  readonly keys: Uint8Array
+  readonly values: Uint8Array
+  /** Number of entries. */
+  readonly length: number
 }
 
 /** A map of a loaded object; lives as long as the object. */
@@ -201,30 +219,23 @@ export class BpfMap {
   }
 
   /**
-   * Reads all entries of a hash map in few calls. Buffers are the caller's, so that they can be used again: they take
-   * `maxEntries` keys and values.
+   * The entries of a hash map, many by one call. Each part is valid until the next is asked for. Entries that come and go
+   * meanwhile may be in it or not, none twice unless the map is full of changes.
    *
-   * @param bytesPerValue as the kernel copies them: 8-byte aligned, and one for each processor of a per-processor map
-   * @returns the number of entries
+   * @param entries how many to read at a time: the kernel wants room for its longest chain
+   * @param bytesPerValue as the kernel copies them: those of all processors, of a per-processor map
    */
-  readAll(keys: Uint8Array, values: Uint8Array, bytesPerValue: number): number {
+  *batches(entries: number, bytesPerValue: number): Generator<MapBatch> {
+    const keys = new Uint8Array(entries * this.keySize)
+    const values = new Uint8Array(entries * bytesPerValue)
     const cursor = new Uint8Array(Math.max(this.keySize, 8))
-    let read = 0
-    for (let started = false; ; started = true) {
-      const count = Uint32Array.of(this.maxEntries - read)
-      const result = this.#native.bpf_map_lookup_batch(
-        this.#fd,
-        started ? cursor : null,
-        cursor,
-        keys.subarray(read * this.keySize),
-        values.subarray(read * bytesPerValue),
-        count,
-        null,
-      )
-      const end = -result === constants.errno.ENOENT
+    const length = new Uint32Array(1)
+    for (let start: Uint8Array | null = null, end = false; !end; start = cursor) {
+      length[0] = entries
+      const result = this.#native.bpf_map_lookup_batch(this.#fd, start, cursor, keys, values, length, null)
+      end = -result === constants.errno.ENOENT
       if (result < 0 && !end) throw this.#error('read', result)
-      read += count[0] ?? 0
-      if (end || read >= this.maxEntries) return read
+      yield { keys, values, length: length[0] }
     }
   }
 
@@ -241,6 +252,9 @@ export class BpfMap {
     return new BpfError(codeOf(result), `Cannot ${what} the map ${this.name}: ${errorName(result)}`)
   }
 }
+
+/** `recursion_misses` in struct bpf_prog_info of include/uapi/linux/bpf.h, in words of eight bytes; Linux 5.12. */
+const recursionMissesAt = 26
 
 const protRead = 1
 const mapShared = 1

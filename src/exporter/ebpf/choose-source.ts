@@ -1,9 +1,8 @@
 /** CONNECTIONS_SOURCE: decides, once at start, where the socket table comes from. */
-import { readFile } from 'node:fs/promises'
-import { release } from 'node:os'
 import { describeError, errorCode } from '../../common/errors.ts'
-import { effectiveCapabilities, explainObstacle } from '../core/ebpf-fallback.ts'
+import type { Logger } from '../../common/logger.ts'
 import type { SocketTableSource } from '../core/socket-table.ts'
+import { explainEbpfError } from './obstacle.ts'
 import { EbpfSocketTable, type EbpfSocketTableOptions } from './socket-table-source.ts'
 import { EbpfWorkerError } from './worker-client.ts'
 
@@ -11,26 +10,27 @@ export interface ChooseSourceOptions extends EbpfSocketTableOptions {
   /** `auto`: eBPF where it works, else /proc. */
   readonly choice: 'auto' | 'ebpf' | 'procfs'
   readonly procfs: SocketTableSource
+  readonly log: Logger
 }
 
 /**
  * Opens the source that `choice` names. With `auto`, what keeps eBPF from working is logged once and /proc is used.
  *
- * @returns the source, which `owned` disposes of
  * @throws EbpfWorkerError with `ebpf` where that does not work
  */
-export async function chooseSocketTableSource(
-  { choice, procfs, ...options }: ChooseSourceOptions,
-  owned: AsyncDisposableStack,
-): Promise<SocketTableSource> {
-  const { log } = options
+export async function chooseSocketTableSource({
+  choice,
+  procfs,
+  log,
+  ...options
+}: ChooseSourceOptions): Promise<SocketTableSource> {
   if (choice === 'procfs') return procfs
   try {
-    const source = owned.use(await EbpfSocketTable.open(options))
+    const source = await EbpfSocketTable.open(options)
     log.info({ event: 'socket_table_source', source: 'ebpf' }, 'Sockets are read in one eBPF pass')
     return source
   } catch (error) {
-    const reason = await explain(error)
+    const reason = await explainEbpfError(error)
     if (choice === 'ebpf')
       throw new EbpfWorkerError(errorCode(error) ?? 'bpf_failed', `Cannot read sockets with eBPF: ${reason}`)
     log.warn(
@@ -44,14 +44,4 @@ export async function chooseSocketTableSource(
     )
     return procfs
   }
-}
-
-async function explain(error: unknown): Promise<string> {
-  return explainObstacle({
-    code: errorCode(error) ?? 'bpf_failed',
-    message: describeError(error),
-    messages: error instanceof EbpfWorkerError ? error.messages : [],
-    kernelRelease: release(),
-    capabilities: effectiveCapabilities(await readFile('/proc/self/status', 'utf8')),
-  })
 }

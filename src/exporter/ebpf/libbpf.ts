@@ -50,6 +50,7 @@ export interface NativeFunctions {
     count: Uint32Array,
     options: null,
   ): number
+  bpf_obj_get_info_by_fd(fd: number, info: Uint8Array, length: Uint32Array): number
   bpf_prog_test_run_opts(fd: number, options: TestRunOptions): number
   btf__load_vmlinux_btf(): Pointer
   btf__find_by_name_kind(btf: Pointer, name: string, kind: number): number
@@ -109,6 +110,7 @@ const declarations: Record<keyof NativeFunctions, string> = {
   bpf_map_delete_elem: 'int bpf_map_delete_elem(int fd, void *key)',
   bpf_map_lookup_batch:
     'int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, void *count, void *options)',
+  bpf_obj_get_info_by_fd: 'int bpf_obj_get_info_by_fd(int fd, void *info, void *length)',
   bpf_prog_test_run_opts: 'int bpf_prog_test_run_opts(int fd, _Inout_ bpf_test_run_opts *options)',
   btf__load_vmlinux_btf: 'void *btf__load_vmlinux_btf()',
   btf__find_by_name_kind: 'int btf__find_by_name_kind(void *btf, const char *name, uint32 kind)',

@@ -2,25 +2,37 @@
 import type { LogFields } from '../../common/logger.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
 import type { NamespaceTarget, SocketTable, SocketTableOptions } from '../core/socket-table.ts'
+import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
+import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 
 /** What the worker can be asked for, by name: what it is given and what it answers. */
 export interface Calls {
   /** Loads the socket table program. Before any read. */
   openSockets: { given: Omit<SocketTableReaderOptions, 'log'>; answer: undefined }
   readSockets: {
-    given: { namespaces: readonly NamespaceTarget[]; options: SocketTableOptions }
+    given: { namespaces: readonly NamespaceTarget[]; options: SocketTableOptions & LiveOption }
     answer: SocketReading
   }
+  /** Attaches the TCP health programs. Before any reading of them. */
+  openHealth: { given: Omit<TcpHealthReaderOptions, 'log'>; answer: undefined }
+  readHealth: { given: { longSeconds: number; forget: readonly OwnerKey[] }; answer: TcpHealthReading }
   /** Releases all that is loaded, and ends the worker. */
   close: { given: undefined; answer: undefined }
 }
 
 export type CallName = keyof Calls
 
+/** Whether the sums of {@link LiveTcp} are wanted too. */
+export interface LiveOption {
+  readonly live?: boolean
+}
+
 export interface SocketReading {
   readonly table: SocketTable
   readonly pass: SocketPass
+  /** When it was asked for. */
+  readonly live: LiveTcp | undefined
 }
 
 export interface Request<N extends CallName = CallName> {

@@ -1,5 +1,5 @@
 /** The socket table from one eBPF pass over the kernel's hash tables. */
-import type { Logger } from '../../common/logger.ts'
+import { errorCode } from '../../common/errors.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
 import type {
   NamespaceTarget,
@@ -7,57 +7,58 @@ import type {
   SocketTableOptions,
   SocketTableSource,
 } from '../core/socket-table.ts'
+import type { LiveOption, SocketReading } from './messages.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
-import { EbpfWorker } from './worker-client.ts'
+import type { EbpfWorker } from './worker-client.ts'
 
-export interface EbpfSocketTableOptions extends SocketTableOptions, Omit<SocketTableReaderOptions, 'log'> {
-  readonly log: Logger
+export interface EbpfSocketTableOptions
+  extends SocketTableOptions, LiveOption, Omit<SocketTableReaderOptions, 'log'> {
+  readonly worker: EbpfWorker
+  /** Told of what each pass met. */
+  readonly onPass?: ((pass: SocketPass) => void) | undefined
 }
 
-export class EbpfSocketTable implements SocketTableSource, AsyncDisposable {
+export class EbpfSocketTable implements SocketTableSource {
   readonly name = 'ebpf'
-  readonly #worker: EbpfWorker
-  readonly #options: SocketTableOptions
-  #lastPass: SocketPass | undefined
+  readonly #options: EbpfSocketTableOptions
 
-  private constructor(worker: EbpfWorker, options: SocketTableOptions) {
-    this.#worker = worker
+  private constructor(options: EbpfSocketTableOptions) {
     this.#options = options
   }
 
   /**
-   * Starts the worker, loads the program and reads the table once, so that what cannot work fails here.
+   * Loads the program and reads the table once, so that what cannot work fails here.
    *
    * @throws EbpfWorkerError
    */
-  static async open({
-    log,
-    inboundPorts = false,
-    ...reader
-  }: EbpfSocketTableOptions): Promise<EbpfSocketTable> {
-    await using owned = new AsyncDisposableStack()
-    const worker = owned.use(new EbpfWorker(log))
-    await worker.call('openSockets', reader)
-    const source = new EbpfSocketTable(worker, { inboundPorts })
+  static async open(options: EbpfSocketTableOptions): Promise<EbpfSocketTable> {
+    const source = new EbpfSocketTable(options)
+    await source.#open()
     await source.read([])
-    owned.move()
     return source
-  }
-
-  /** What the last pass met; undefined before the first. */
-  get lastPass(): SocketPass | undefined {
-    return this.#lastPass
   }
 
   /** The whole node's table, whatever `namespaces` are: those without a socket are in it too when they are named. */
   async read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketTable> {
-    const options = this.#options
-    const { table, pass } = await this.#worker.call('readSockets', { namespaces, options }, signal)
-    this.#lastPass = pass
-    return table
+    const { table, pass, live } = await this.#read(namespaces, signal)
+    this.#options.onPass?.(pass)
+    return live === undefined ? table : { ...table, live }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#worker[Symbol.asyncDispose]()
+  async #read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketReading> {
+    const { worker, inboundPorts = false, live = false } = this.#options
+    const given = { namespaces, options: { inboundPorts, live } }
+    try {
+      return await worker.call('readSockets', given, signal)
+    } catch (error) {
+      if (errorCode(error) !== 'ebpf_not_open') throw error
+      await this.#open() // the worker had ended, and this is a new one
+      return worker.call('readSockets', given, signal)
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { worker, libbpf, objects, rows, reads } = this.#options
+    await worker.call('openSockets', { libbpf, objects, rows, reads })
   }
 }

@@ -1,17 +1,20 @@
 /** The main thread's side of the eBPF worker. */
-import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { PodsonarError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
+import { siblingModule } from '../../common/worker.ts'
 import type { Answer, CallName, Calls, Request } from './messages.ts'
 
-/** What the worker could not do. `code` as in BpfError and LibbpfError; `ebpf_worker_ended` when it is gone. */
+/**
+ * What the worker could not do. `code` as in BpfError and LibbpfError; `ebpf_worker_ended` when it died, `ebpf_not_open`
+ * when it is a new one since.
+ */
 export class EbpfWorkerError extends PodsonarError {
   /** libbpf's and the verifier's words. */
   readonly messages: readonly string[]
 
-  constructor(code: string, message: string, messages: readonly string[] = []) {
-    super(code, message)
+  constructor(code: string, message: string, messages: readonly string[] = [], options?: ErrorOptions) {
+    super(code, message, options)
     this.messages = messages
   }
 }
@@ -20,37 +23,19 @@ export class EbpfWorkerError extends PodsonarError {
 const closeWithinMs = 3_000
 
 interface Waiting {
-  resolve(result: unknown): void
-  reject(error: Error): void
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: Error) => void
 }
 
+/** A worker that is started by the first call, and again by the next one after it ended. */
 export class EbpfWorker implements AsyncDisposable {
-  readonly #worker: Worker
+  readonly #log: Logger
   readonly #waiting = new Map<number, Waiting>()
-  readonly #exited: Promise<void>
+  #running: { readonly worker: Worker; readonly exited: Promise<void> } | undefined
   #lastId = 0
-  #ended: Error | undefined
 
   constructor(log: Logger) {
-    // The compiled program lies beside this file too, as .js.
-    this.#worker = new Worker(new URL(`worker${extname(import.meta.filename)}`, import.meta.url), {
-      name: 'ebpf',
-      resourceLimits: { maxYoungGenerationSizeMb: 4 },
-    })
-    this.#worker.on('message', (answer: Answer) => {
-      if ('log' in answer) log[answer.level](answer.log, answer.message)
-      else this.#settle(answer)
-    })
-    this.#worker.on('error', (error: Error) => {
-      this.#end(error)
-    })
-    this.#exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
-        this.#end(new EbpfWorkerError('ebpf_worker_ended', 'The eBPF worker has ended'))
-        resolve()
-      })
-    })
-    this.#worker.unref()
+    this.#log = log
   }
 
   /**
@@ -64,7 +49,7 @@ export class EbpfWorker implements AsyncDisposable {
     signal?: AbortSignal,
   ): Promise<Calls[N]['answer']> {
     signal?.throwIfAborted()
-    if (this.#ended !== undefined) throw this.#ended
+    const { worker } = (this.#running ??= this.#start())
     const id = ++this.#lastId
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     const onAbort = (): void => {
@@ -72,25 +57,50 @@ export class EbpfWorker implements AsyncDisposable {
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#waiting.set(id, { resolve, reject })
-    this.#worker.ref()
-    this.#worker.postMessage({ id, name, given } satisfies Request<N>)
+    worker.ref()
+    worker.postMessage({ id, name, given } satisfies Request<N>)
     try {
       return (await promise) as Calls[N]['answer']
     } finally {
       signal?.removeEventListener('abort', onAbort)
       this.#waiting.delete(id)
-      if (this.#waiting.size === 0) this.#worker.unref()
+      if (this.#waiting.size === 0) worker.unref()
     }
   }
 
+  /** Lets the worker release what it loaded, and ends it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ended === undefined) {
-      const timer = setTimeout(() => void this.#worker.terminate(), closeWithinMs)
-      await this.call('close', undefined).catch(() => undefined)
-      clearTimeout(timer)
-      this.#worker.ref()
-    }
-    await this.#exited
+    if (this.#running === undefined) return
+    const { worker, exited } = this.#running
+    const timer = setTimeout(() => void worker.terminate(), closeWithinMs)
+    await this.call('close', undefined).catch(() => undefined)
+    worker.ref()
+    await exited
+    clearTimeout(timer)
+  }
+
+  #start(): { worker: Worker; exited: Promise<void> } {
+    const worker = new Worker(siblingModule(import.meta.url, './worker'), {
+      name: 'ebpf',
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    })
+    worker.on('message', (answer: Answer) => {
+      if ('log' in answer) this.#log[answer.level](answer.log, answer.message)
+      else this.#settle(answer)
+    })
+    let cause: unknown
+    worker.on('error', (error) => {
+      cause = error
+    })
+    const exited = new Promise<void>((resolve) => {
+      worker.once('exit', () => {
+        this.#running = undefined
+        const error = new EbpfWorkerError('ebpf_worker_ended', 'The eBPF worker has ended', [], { cause })
+        for (const waiting of this.#waiting.values()) waiting.reject(error)
+        resolve()
+      })
+    })
+    return { worker, exited }
   }
 
   #settle(answer: Exclude<Answer, { log: unknown }>): void {
@@ -101,10 +111,5 @@ export class EbpfWorker implements AsyncDisposable {
     } else {
       waiting?.resolve(answer.result)
     }
-  }
-
-  #end(error: Error): void {
-    this.#ended ??= error
-    for (const waiting of this.#waiting.values()) waiting.reject(this.#ended)
   }
 }

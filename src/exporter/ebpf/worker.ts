@@ -1,14 +1,16 @@
 /**
  * The thread that all eBPF work runs in: a pass over a big table takes tens of milliseconds, which must not block
- * /metrics, and libbpf wants one thread. Started by worker-client.ts.
+ * /metrics, and libbpf wants one thread. Started by worker-client.ts; ends by itself when nothing could be opened.
  */
 import { parentPort } from 'node:worker_threads'
-import { describeError, errorCode } from '../../common/errors.ts'
+import { describeError, errorCode, PodsonarError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
+import { LiveTcpBuilder } from '../core/live-tcp.ts'
 import { SocketTableBuilder } from '../core/socket-table.ts'
 import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
+import { TcpHealthReader } from './tcp-health-reader.ts'
 
 if (parentPort === null) throw new Error('Cannot run by itself: expected to be started as a worker')
 const port = parentPort
@@ -31,20 +33,31 @@ const log: Logger = {
 
 const owned = new DisposableStack()
 let sockets: SocketTableReader | undefined
+let health: TcpHealthReader | undefined
 
 const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[N]['answer'] } = {
   openSockets: (options) => {
-    sockets = owned.use(new SocketTableReader({ ...options, log }))
+    sockets ??= owned.use(new SocketTableReader({ ...options, log }))
     return undefined
   },
   readSockets: ({ namespaces, options }): SocketReading => {
-    if (sockets === undefined) throw new Error('Cannot read sockets before openSockets')
     const builder = new SocketTableBuilder(options)
     for (const { inode } of namespaces) builder.namespace(inode)
-    const pass = sockets.read((row) => {
+    const live = options.live === true ? new LiveTcpBuilder() : undefined
+    const pass = opened(sockets).read((row) => {
       builder.add(row)
+      live?.add(row)
     })
-    return { table: builder.finish(), pass }
+    return { table: builder.finish(), pass, live: live?.finish() }
+  },
+  openHealth: (options) => {
+    health ??= owned.use(new TcpHealthReader({ ...options, log }))
+    return undefined
+  },
+  readHealth: ({ longSeconds, forget }) => {
+    const reader = opened(health)
+    reader.forget(forget)
+    return reader.read(longSeconds)
   },
   close: () => {
     owned.dispose()
@@ -53,11 +66,21 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   },
 }
 
+function opened<T>(reader: T | undefined): T {
+  if (reader === undefined)
+    throw new PodsonarError(
+      'ebpf_not_open',
+      'Cannot read: the eBPF program is not loaded, expected an open call',
+    )
+  return reader
+}
+
 port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   try {
     post({ id, result: handlers[name](given) })
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })
+    if (sockets === undefined && health === undefined) port.close()
   }
 })

@@ -39,3 +39,18 @@ it('joins labels without empty parts', () => {
 it('makes label names of anything', () => {
   expect(labelName('app.kubernetes.io/name-x')).toBe('app_kubernetes_io_name_x')
 })
+
+it('writes a histogram with cumulative buckets, the last without a bound', () => {
+  const family = new Family('wait_seconds', 'histogram', 'Waiting.')
+  family.addHistogram('pod="a"', [0.1, 1], [2, 0, 3], 4.5)
+
+  expect(family.render('prometheus').split('\n').slice(1)).toEqual([
+    '# TYPE wait_seconds histogram',
+    'wait_seconds_bucket{pod="a",le="0.1"} 2',
+    'wait_seconds_bucket{pod="a",le="1"} 2',
+    'wait_seconds_bucket{pod="a",le="+Inf"} 5',
+    'wait_seconds_sum{pod="a"} 4.5',
+    'wait_seconds_count{pod="a"} 5',
+    '',
+  ])
+})

@@ -1,0 +1,142 @@
+import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
+import type { Collector } from '../collector.ts'
+import {
+  connectBounds,
+  failureReasons,
+  lifetimeBounds,
+  tcpHealthField as field,
+} from '../core/decode-tcp-health.ts'
+import type { LabelMaker } from '../core/labels.ts'
+import { rttBounds, rttBuckets } from '../core/live-tcp.ts'
+import { SocketOwners } from '../core/socket-owner.ts'
+import { TcpHealthTotals, type ForgottenOwner, type TcpHealthFigures } from '../core/tcp-health.ts'
+import type { TcpHealthSource } from '../ebpf/tcp-health-source.ts'
+import type { SharedTable } from '../shared-table.ts'
+
+export interface TcpHealthCollectorOptions {
+  readonly source: TcpHealthSource
+  /** Gives the round-trip times and bytes of open connections, when it is read with eBPF. */
+  readonly table: SharedTable
+  readonly labels: LabelMaker
+  /** Told of connections that are remembered, and of events that were not counted since the start. */
+  readonly onReading: (connections: number, lost: number) => void
+}
+
+/** How connections of each container begin, fare and end. What each metric answers: docs/ebpf.md. */
+export function tcpHealthCollector({
+  source,
+  table,
+  labels,
+  onReading,
+}: TcpHealthCollectorOptions): Collector {
+  const totals = new TcpHealthTotals()
+  let forget: readonly ForgottenOwner[] = []
+  return {
+    name: 'tcp_health',
+    async collect(snapshot, signal) {
+      const { rows, long, connections, lost } = await source.read(forget, signal)
+      forget = []
+      const { live } = await table.read(snapshot)
+      const owners = new SocketOwners(snapshot)
+      const { figures, forgotten } = totals.update({ rows, long, live }, owners, performance.now())
+      forget = forgotten
+      onReading(connections, lost)
+      return render(figures, labels)
+    },
+  }
+}
+
+const directions = { outbound: field.connects, inbound: field.accepts } as const
+const resets = { received: field.resetsReceived, sent: field.resetsSent } as const
+
+function render(figures: readonly TcpHealthFigures[], labels: LabelMaker): Family[] {
+  const opened = new Family(
+    'container_tcp_connections_opened_total',
+    'counter',
+    'TCP connections that were established: outbound by connect, inbound by a listening socket.',
+  )
+  const failures = new Family(
+    'container_tcp_connect_failures_total',
+    'counter',
+    'Outbound TCP connections that were never established, by reason.',
+  )
+  const connect = new Family(
+    'container_tcp_connect_duration_seconds',
+    'histogram',
+    'Time from connect to established of outbound TCP connections.',
+  )
+  const lifetime = new Family(
+    'container_tcp_connection_lifetime_seconds',
+    'histogram',
+    'Time from established to closed of TCP connections that ended.',
+  )
+  const retransmits = new Family(
+    'container_tcp_retransmits_total',
+    'counter',
+    'TCP segments that were sent again.',
+  )
+  const reset = new Family('container_tcp_resets_total', 'counter', 'TCP resets by direction.')
+  const received = new Family(
+    'container_tcp_received_bytes_total',
+    'counter',
+    'Bytes that TCP connections received in order.',
+  )
+  const sent = new Family(
+    'container_tcp_sent_bytes_total',
+    'counter',
+    'Bytes that TCP connections sent and the peer acknowledged.',
+  )
+  const rtt = new Family(
+    'container_tcp_rtt_seconds_bucket',
+    'gauge',
+    'Open TCP connections whose smoothed round-trip time is at most le.',
+  )
+  const long = new Family(
+    'container_tcp_long_connections',
+    'gauge',
+    'Open TCP connections that have stood for TCP_HEALTH_LONG_SECONDS or more.',
+  )
+  for (const { owner, counters, ...live } of figures) {
+    const own = labels.owner(owner.pod, owner.container)
+    const count = (at: number): number => counters[at] ?? 0
+    for (const [direction, at] of Object.entries(directions))
+      opened.add(joinLabels(own, renderLabels({ direction })), count(at))
+    for (const [index, reason] of failureReasons.entries()) {
+      const value = count(field.failures + index)
+      if (value > 0) failures.add(joinLabels(own, renderLabels({ reason })), value)
+    }
+    addTimes(connect, own, connectBounds, counters.subarray(field.connectBuckets), count(field.connectNs))
+    addTimes(lifetime, own, lifetimeBounds, counters.subarray(field.lifetimeBuckets), count(field.lifetimeNs))
+    retransmits.add(own, count(field.retransmits))
+    for (const [direction, at] of Object.entries(resets))
+      reset.add(joinLabels(own, renderLabels({ direction })), count(at))
+    received.add(own, live.bytesReceived)
+    sent.add(own, live.bytesAcked)
+    addRtt(rtt, own, live.rtt)
+    long.add(own, live.long)
+  }
+  return [opened, failures, connect, lifetime, retransmits, reset, received, sent, rtt, long]
+}
+
+/** A histogram of times, from its first observation on: most containers never connect anywhere. */
+function addTimes(
+  family: Family,
+  own: string,
+  bounds: readonly number[],
+  buckets: Float64Array,
+  sumNs: number,
+): void {
+  const used = buckets.subarray(0, bounds.length + 1)
+  if (used.some((value) => value > 0)) family.addHistogram(own, bounds, used, sumNs / 1e9)
+}
+
+/** Cumulative as a histogram's buckets, so that histogram_quantile() reads them, but a gauge: connections come and go. */
+function addRtt(family: Family, own: string, rtt: Uint32Array): void {
+  let count = 0
+  if (!rtt.some((value) => value > 0)) return
+  for (let bucket = 0; bucket < rttBuckets; bucket += 1) {
+    count += rtt[bucket] ?? 0
+    const bound = rttBounds[bucket]
+    family.add(joinLabels(own, renderLabels({ le: bound === undefined ? '+Inf' : String(bound) })), count)
+  }
+}

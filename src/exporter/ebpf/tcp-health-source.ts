@@ -1,0 +1,65 @@
+/** What the kernel counts of TCP connections. */
+import { errorCode } from '../../common/errors.ts'
+import type { Logger } from '../../common/logger.ts'
+import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
+import { explainEbpfError } from './obstacle.ts'
+import type { EbpfWorker } from './worker-client.ts'
+
+export interface TcpHealthOptions extends Omit<TcpHealthReaderOptions, 'log'> {
+  readonly worker: EbpfWorker
+  /** See `TcpHealthReader.read`. */
+  readonly longSeconds: number
+}
+
+export class TcpHealthSource {
+  readonly #options: TcpHealthOptions
+
+  private constructor(options: TcpHealthOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Attaches the programs.
+   *
+   * @throws EbpfWorkerError
+   */
+  static async open(options: TcpHealthOptions): Promise<TcpHealthSource> {
+    const source = new TcpHealthSource(options)
+    await source.#open()
+    return source
+  }
+
+  /** @param forget owners whose places in the kernel's maps are free from now on */
+  async read(forget: readonly OwnerKey[], signal: AbortSignal): Promise<TcpHealthReading> {
+    const { worker, longSeconds } = this.#options
+    const given = { longSeconds, forget }
+    try {
+      return await worker.call('readHealth', given, signal)
+    } catch (error) {
+      if (errorCode(error) !== 'ebpf_not_open') throw error
+      await this.#open() // the worker had ended, and this is a new one
+      return worker.call('readHealth', given, signal)
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { worker, libbpf, objects, maxConnections, maxOwners } = this.#options
+    await worker.call('openHealth', { libbpf, objects, maxConnections, maxOwners })
+  }
+}
+
+/** As {@link TcpHealthSource.open}; where that does not work, the reason is logged once and the answer is undefined. */
+export async function openTcpHealth(
+  options: TcpHealthOptions,
+  log: Logger,
+): Promise<TcpHealthSource | undefined> {
+  try {
+    return await TcpHealthSource.open(options)
+  } catch (error) {
+    log.warn(
+      { event: 'tcp_health_unavailable', reason: errorCode(error) },
+      `The collector tcp_health is left out, because ${await explainEbpfError(error)}`,
+    )
+    return undefined
+  }
+}
