@@ -14,6 +14,10 @@ const packages = {
     suite: 'bookworm',
     names: ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static'],
   },
+  docker: {
+    suite: 'bookworm',
+    names: ['docker.io', 'containerd', 'runc', 'busybox-static', 'libdevmapper1.02.1'],
+  },
   'victoria-metrics': { suite: 'bookworm', names: ['victoria-metrics'] },
   kubectl: { suite: 'trixie', names: ['kubectl'] },
   libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },

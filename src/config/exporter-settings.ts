@@ -6,6 +6,10 @@ import { optional, setting, type Values } from './setting.ts'
 const collectorNames = ['connections', 'tcp', 'udp', 'sockstat', 'tcp_health'] as const
 export type CollectorName = (typeof collectorNames)[number]
 
+/** What RUNTIME may be. */
+const runtimeChoices = ['auto', 'containerd', 'cri-o', 'cri-dockerd', 'docker'] as const
+export type RuntimeChoice = (typeof runtimeChoices)[number]
+
 /** Settings of MODE=exporter. */
 export const exporterSettings = {
   ...commonSettings,
@@ -45,6 +49,12 @@ export const exporterSettings = {
     doc: "Where the host's cgroup file systems are mounted.",
     format: text,
     default: '/sys/fs/cgroup',
+  }),
+  runtime: setting({
+    env: 'RUNTIME',
+    doc: 'The container runtime of this node; `auto` takes every one that answers.',
+    format: oneOf(...runtimeChoices),
+    default: 'auto',
   }),
   runtimeEndpoints: optional({
     env: 'RUNTIME_ENDPOINT',

@@ -65,8 +65,9 @@ export class ContainerCache {
     }
   }
 
-  async #inspect({ runtime, container }: RuntimeContainer): Promise<Container> {
-    const pid = await runtime.pid(container.id, listWaitMs)
+  async #inspect({ runtimes, container }: RuntimeContainer): Promise<Container> {
+    let pid: number | undefined
+    for (const runtime of runtimes) pid ??= await runtime.pid(container.id, listWaitMs)
     if (pid === undefined || pid === 0)
       throw new PodsonarError(
         pid === 0 ? 'not_started' : 'process_gone',

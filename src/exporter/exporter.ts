@@ -42,7 +42,9 @@ export async function startExporter(
     metrics.skipped('namespace', reason)
   }
 
-  const runtimes = owned.use(new Runtimes({ endpoints: config.runtimeEndpoints, log }))
+  const runtimes = owned.use(
+    new Runtimes({ choice: config.runtime, endpoints: config.runtimeEndpoints, log }),
+  )
   const containers = new ContainerCache({
     ...{ runtimes, procfs, cgroupfs: new Cgroupfs(config.cgroupPath) },
     onSkipped: (reason) => {

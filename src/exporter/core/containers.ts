@@ -38,7 +38,7 @@ export interface NetworkNamespace {
   readonly inode: number
   /** Processes in it; at least one. */
   readonly pids: readonly number[]
-  /** The pod that it belongs to: undefined for the host's, and for one that several pods share. */
+  /** The pod that it belongs to, also when a plain container joined it; undefined for the host's and for several pods. */
   readonly pod: Pod | undefined
   /** This is the namespace of the node itself. */
   readonly host: boolean
@@ -71,11 +71,12 @@ export function snapshotOf(
   }
   const namespaces = [...groups].map(([inode, members]): NetworkNamespace => {
     const isHost = inode === host?.inode
-    const uids = new Set(members.map(({ pod }) => pod?.uid))
+    const pods = members.flatMap(({ pod }) => pod ?? [])
+    const isOnePod = pods.every(({ uid }) => uid === pods[0]?.uid)
     return {
       inode,
       pids: [...(isHost ? [host.pid] : []), ...members.map(({ pid }) => pid)],
-      pod: isHost || uids.size !== 1 ? undefined : members[0]?.pod,
+      pod: isHost || !isOnePod ? undefined : pods[0],
       host: isHost,
       containers: members,
     }

@@ -1,12 +1,10 @@
 import { describeError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
 import type { ListedContainer } from '../core/containers.ts'
-import { detectRuntimes, type FailedEndpoint } from './detect.ts'
+import { detectRuntimes, type DetectOptions, type FailedEndpoint } from './detect.ts'
 import type { ContainerRuntime } from './runtime.ts'
 
-export interface RuntimesOptions {
-  /** See `detectRuntimes`. */
-  readonly endpoints: readonly string[] | undefined
+export interface RuntimesOptions extends Pick<DetectOptions, 'choice' | 'endpoints'> {
   readonly log: Logger
 }
 
@@ -19,9 +17,9 @@ export interface RuntimeStatus {
   readonly failure: string | undefined
 }
 
-/** A container and the runtime that listed it. */
+/** A container and the runtimes that listed it, the best first. */
 export interface RuntimeContainer {
-  readonly runtime: ContainerRuntime
+  readonly runtimes: readonly ContainerRuntime[]
   readonly container: ListedContainer
 }
 
@@ -35,7 +33,7 @@ const detectEveryMs = 60_000
  * containers that it listed last: whether they still live is for the caller to check.
  */
 export class Runtimes implements Disposable {
-  readonly #endpoints: readonly string[] | undefined
+  readonly #options: RuntimesOptions
   readonly #log: Logger
   readonly #connections: Connection[] = []
   #failures: readonly FailedEndpoint[] = []
@@ -43,9 +41,9 @@ export class Runtimes implements Disposable {
   #detectedAt = -Infinity
   readonly #disposed = new AbortController()
 
-  constructor({ endpoints, log }: RuntimesOptions) {
-    this.#endpoints = endpoints
-    this.#log = log
+  constructor(options: RuntimesOptions) {
+    this.#options = options
+    this.#log = options.log
   }
 
   /**
@@ -62,7 +60,10 @@ export class Runtimes implements Disposable {
     const byId = new Map<string, RuntimeContainer>()
     for (const { runtime, containers = [] } of listed)
       for (const container of containers)
-        if (!byId.has(container.id)) byId.set(container.id, { runtime, container })
+        byId.set(container.id, {
+          container: byId.get(container.id)?.container ?? container,
+          runtimes: [...(byId.get(container.id)?.runtimes ?? []), runtime],
+        })
     return [...byId.values()]
   }
 
@@ -88,7 +89,7 @@ export class Runtimes implements Disposable {
   }
 
   async #detect(waitMs: number): Promise<void> {
-    const wanted = this.#endpoints?.length ?? 1
+    const wanted = this.#options.endpoints?.length ?? 1
     const due = this.#connections.length < wanted || performance.now() - this.#detectedAt > detectEveryMs
     if (due) this.#detecting ??= this.#connectNew()
     if (this.#connections.length === 0 && this.#detecting !== undefined) await within(this.#detecting, waitMs)
@@ -107,7 +108,10 @@ export class Runtimes implements Disposable {
 
   async #connectNew(): Promise<void> {
     const known = new Set(this.#connections.map(({ runtime }) => runtime.endpoint))
-    const { runtimes, failures } = await detectRuntimes(this.#endpoints, known, this.#disposed.signal)
+    const { runtimes, failures } = await detectRuntimes({
+      ...{ choice: this.#options.choice, endpoints: this.#options.endpoints },
+      ...{ known, signal: this.#disposed.signal },
+    })
     this.#report(failures)
     this.#detectedAt = performance.now()
     this.#detecting = undefined

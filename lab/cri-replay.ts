@@ -1,0 +1,71 @@
+/** A runtime that serves CRI v1 on a socket and gives prepared answers: for runtimes that cannot run here. */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Server, ServerCredentials, status, type ServiceDefinition } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import { TemporaryFolder } from './files.ts'
+
+const protoFile = fileURLToPath(new URL('../proto/cri-runtime-v1.proto', import.meta.url))
+
+/**
+ * Answers by method, in the camel-cased field names of proto/cri-runtime-v1.proto. A function gets the request; undefined
+ * is NOT_FOUND. A method without an answer is UNIMPLEMENTED.
+ */
+export type CriAnswers = Readonly<
+  Record<string, object | ((request: Record<string, unknown>) => object | undefined)>
+>
+
+export class CriReplay implements AsyncDisposable {
+  /** Path of the socket. */
+  readonly socket: string
+  /** Names of the methods that were called, in order. */
+  readonly calls: string[] = []
+  readonly #server = new Server()
+  readonly #folder: TemporaryFolder
+
+  private constructor(folder: TemporaryFolder) {
+    this.#folder = folder
+    this.socket = join(folder.path, 'cri.sock')
+  }
+
+  static async start(answers: CriAnswers): Promise<CriReplay> {
+    const replay = new CriReplay(await TemporaryFolder.create('cri'))
+    const service = loadSync(protoFile, { longs: Number, enums: String })[
+      'runtime.v1.RuntimeService'
+    ] as ServiceDefinition
+    const methods = Object.keys(service).filter((name) => name in answers)
+    replay.#server.addService(
+      service,
+      Object.fromEntries(
+        methods.map((name) => [
+          name,
+          (
+            call: { request: Record<string, unknown> },
+            callback: (error: object | null, value?: unknown) => void,
+          ) => {
+            replay.calls.push(name)
+            const answer = answers[name]
+            const value =
+              typeof answer === 'function'
+                ? (answer as (request: Record<string, unknown>) => object | undefined)(call.request)
+                : answer
+            if (value === undefined) callback({ code: status.NOT_FOUND, details: 'not found' })
+            else callback(null, value)
+          },
+        ]),
+      ),
+    )
+    await new Promise<void>((resolve, reject) => {
+      replay.#server.bindAsync(`unix:${replay.socket}`, ServerCredentials.createInsecure(), (error) => {
+        if (error === null) resolve()
+        else reject(error)
+      })
+    })
+    return replay
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.forceShutdown()
+    await this.#folder[Symbol.asyncDispose]()
+  }
+}
