@@ -22,6 +22,11 @@ export const commonSettings = {
     defaultDoc: 'all, IPv4 and IPv6',
     format: matching('address', /^[0-9A-Za-z.:%-]+$/, 'an IP address or host name of this machine'),
   }),
+  webConfigFile: optional({
+    env: 'WEB_CONFIG_FILE',
+    doc: "TLS, client certificates and bcrypt users of PORT, in the format of Prometheus's exporter-toolkit; read again when it changes.",
+    format: readableFile,
+  }),
 }
 
 /** Settings of the modes that read the Kubernetes API. */

@@ -3,7 +3,7 @@ import { Backoff } from '../common/backoff.ts'
 import { describeError } from '../common/errors.ts'
 import { never, pause, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
-import { opsHandler } from '../common/web/ops.ts'
+import { opsHandler, probePaths } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { sendText } from '../common/web/reply.ts'
 import { WebServer } from '../common/web/server.ts'
@@ -118,6 +118,8 @@ export async function startExporter(
       setting: 'PORT',
       port: config.port,
       address: config.listenAddress,
+      webConfigFile: config.webConfigFile,
+      openPaths: probePaths,
       log,
       handler: opsHandler({
         registry,

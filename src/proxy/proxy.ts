@@ -136,6 +136,7 @@ export async function startProxyOn(
   const scrapes = owned.use(
     await WebServer.listen({
       ...{ setting: 'PORT', port: config.port, address, log },
+      webConfigFile: config.webConfigFile,
       handler: (request, response) => scrape(request, response, options),
     }),
   )

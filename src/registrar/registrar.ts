@@ -4,7 +4,7 @@ import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
 import { never } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { version } from '../common/version.ts'
-import { opsHandler } from '../common/web/ops.ts'
+import { opsHandler, probePaths } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
 import type { RegistrarConfig } from '../config/registrar-settings.ts'
@@ -54,6 +54,8 @@ export async function startRegistrar(
       setting: 'PORT',
       port: config.port,
       address: config.listenAddress,
+      webConfigFile: config.webConfigFile,
+      openPaths: probePaths,
       log,
       handler: opsHandler({
         registry,

@@ -11,6 +11,9 @@ export interface OpsRoutes {
   readonly routes?: Readonly<Record<string, Handler>>
 }
 
+/** What Kubernetes asks, which knows no user and has no certificate. */
+export const probePaths = ['/healthz', '/readyz'] as const
+
 /** `/metrics`, `/healthz`, `/readyz` and `/`, as every mode serves them, and the mode's own routes. */
 export function opsHandler({ registry, readiness, page, routes = {} }: OpsRoutes): Handler {
   const handlers = new Map<string, Handler>(

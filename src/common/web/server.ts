@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { describeError, errorCode, PodsonarError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { sendError, type Handler } from './reply.ts'
+import { WebSecurity } from './security.ts'
 
 export interface ListenOptions {
   /** The setting that gave the port, for error messages: `PORT`. */
@@ -13,6 +15,10 @@ export interface ListenOptions {
   readonly address: string | undefined
   readonly handler: Handler
   readonly log: Logger
+  /** WEB_CONFIG_FILE: TLS, client certificates and users of this listener. Undefined: plain HTTP for everybody. */
+  readonly webConfigFile?: string | undefined
+  /** Paths that need neither user nor client certificate. @default none */
+  readonly openPaths?: readonly string[]
 }
 
 const noTunnelsBody = '{"error":"method_not_allowed","message":"Cannot CONNECT here, expected GET"}\n'
@@ -29,28 +35,30 @@ const noTunnels = [
 /** How long a stopping server lets requests finish, in milliseconds; within the 10 s that the whole program has. */
 const drainMs = 5_000
 
-/** An HTTP listener. Disposing of it stops accepting, lets requests finish for 5 s, then cuts them. */
+/** An HTTP or HTTPS listener. Disposing of it stops accepting, lets requests finish for 5 s, then cuts them. */
 export class WebServer implements AsyncDisposable {
   readonly #server: Server
+  readonly #security: WebSecurity | undefined
 
-  private constructor(server: Server) {
+  private constructor(server: Server, security: WebSecurity | undefined) {
     this.#server = server
+    this.#security = security
   }
 
-  /** @throws PodsonarError `listen_failed` when the port cannot be had. */
-  static async listen({ setting, port, address, handler, log }: ListenOptions): Promise<WebServer> {
-    const server = createServer(
-      {
-        keepAliveTimeout: 75_000,
-        headersTimeout: 10_000,
-        requestTimeout: 30_000,
-        connectionsCheckingInterval: 2_000,
-        maxHeaderSize: 16_384,
-      },
-      (request, response) => {
-        void answer(request, response, handler, log)
-      },
-    )
+  /**
+   * @throws PodsonarError `listen_failed` when the port cannot be had
+   * @throws SettingsError when the web configuration cannot be used
+   */
+  static async listen(options: ListenOptions): Promise<WebServer> {
+    const { setting, port, address, handler, log, webConfigFile, openPaths = [] } = options
+    await using owned = new AsyncDisposableStack()
+    const security =
+      webConfigFile === undefined
+        ? undefined
+        : owned.use(await WebSecurity.open({ file: webConfigFile, openPaths, log }))
+    const server = createListener(security, (request, response) => {
+      void answer(request, response, handler, security, log)
+    })
     server.on('connect', (_request, socket) => {
       socket.on('error', () => undefined)
       socket.end(noTunnels)
@@ -72,8 +80,10 @@ export class WebServer implements AsyncDisposable {
     server.on('error', (error) => {
       log.error({ event: 'listener_failed', error: describeError(error) }, 'Listener failed')
     })
-    const web = new WebServer(server)
-    log.info({ event: 'listening', setting, port: web.port, address: address ?? '*' }, 'Listening')
+    const web = new WebServer(server, security)
+    owned.move()
+    const tls = security?.tls !== undefined
+    log.info({ event: 'listening', setting, port: web.port, address: address ?? '*', tls }, 'Listening')
     return web
   }
 
@@ -93,17 +103,43 @@ export class WebServer implements AsyncDisposable {
     }, drainMs)
     await closed
     clearTimeout(cut)
+    await this.#security?.[Symbol.asyncDispose]()
   }
+}
+
+const limits = {
+  keepAliveTimeout: 75_000,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 2_000,
+  maxHeaderSize: 16_384,
+}
+
+function createListener(
+  security: WebSecurity | undefined,
+  listener: (request: IncomingMessage, response: ServerResponse) => void,
+): Server {
+  const tls = security?.tls
+  if (tls === undefined) return createServer(limits, listener)
+  const options = { ...limits, handshakeTimeout: limits.headersTimeout, rejectUnauthorized: false }
+  const server = createTlsServer({ ...options, ...tls }, listener)
+  security?.onTlsChange((context, requestCert) => {
+    server.setSecureContext(context)
+    // Read by Node for each connection, but not among its documented ways to change it.
+    Object.assign(server, { requestCert })
+  })
+  return server
 }
 
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   handler: Handler,
+  security: WebSecurity | undefined,
   log: Logger,
 ): Promise<void> {
   try {
-    await handler(request, response)
+    if (security === undefined || (await security.admit(request, response))) await handler(request, response)
   } catch (error) {
     log.error({ event: 'request_failed', error: describeError(error) }, 'Request failed')
     if (response.headersSent) response.destroy()
