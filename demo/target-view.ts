@@ -109,6 +109,8 @@ export class DirectoryReader implements TargetView {
         const answer = await fetch(`${this.#consulUrl}/v1/health/service/${name}?index=${index}&wait=30s`, {
           signal,
         })
+        // The catalog answers 500 until it is complete.
+        if (!answer.ok) throw new Error(await answer.text())
         this.#services.set(name, (await answer.json()) as HealthEntry[])
         index = answer.headers.get('x-consul-index') ?? '0'
       } catch {

@@ -1,4 +1,4 @@
-import { flag, folder, matching, oneOf, readableFile, text, type Format } from './format.ts'
+import { flag, folder, listenPort, matching, oneOf, readableFile, text, type Format } from './format.ts'
 import { optional, setting } from './setting.ts'
 
 /** `host:port` or a URL, as a URL without a path. */
@@ -32,6 +32,12 @@ export const consulSettings = {
     doc: 'agent: services of the agent at CONSUL_ADDRESS. catalog: services of an external node of the catalog, much faster, and independent of any agent.',
     format: oneOf('agent', 'catalog'),
     default: 'agent',
+  }),
+  consulListen: setting({
+    env: 'CONSUL_LISTEN',
+    doc: 'The port on which `CONSUL_ADDRESS=embedded` answers what consul_sd reads.',
+    format: listenPort,
+    default: 8500,
   }),
   consulToken: optional({
     env: 'CONSUL_HTTP_TOKEN',

@@ -11,12 +11,12 @@ import type { RegistrarConfig } from '../config/registrar-settings.ts'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { loadClusterConfig } from '../kubernetes/cluster-config.ts'
 import { clusterIdOf } from '../kubernetes/cluster-id.ts'
+import { openBackend } from './backend.ts'
 import { clusterName } from './cluster-name.ts'
-import { AgentRegistry } from './consul/agent.ts'
-import { CatalogRegistry } from './consul/catalog.ts'
 import { consulConnection } from './consul/connect.ts'
 import { ConsulHttp } from './consul/http.ts'
 import { DesiredServices } from './core/desired.ts'
+import { directoryNode } from './core/directory-node.ts'
 import { Guard } from './core/guard.ts'
 import { printPlan, type PlanFormat } from './core/print-plan.ts'
 import type { Plan } from './core/plan.ts'
@@ -26,6 +26,7 @@ import { soleLeadership } from './leadership.ts'
 import { registrarMetrics } from './metrics.ts'
 import { registrarPage } from './page.ts'
 import { Reconciler } from './reconciler.ts'
+import { httpDiscovery } from './sd-http.ts'
 import { selfAddress } from './self-address.ts'
 import { followNodes, followPods } from './sources.ts'
 import type { RegistrarStatus } from './status.ts'
@@ -42,13 +43,18 @@ export async function startRegistrar(
   const registry = createRegistry('registrar')
   const readiness = new Readiness()
   const clusterConfig = loadClusterConfig({ kubeconfig: config.kubeconfig })
-  const consul = new ConsulHttp(consulConnection(config))
-  owned.use(consul)
+  const consul = config.consulAddress === 'embedded' ? undefined : new ConsulHttp(consulConnection(config))
+  if (consul !== undefined) owned.use(consul)
   const name = await clusterName(config.clusterName, consul, signal, log)
 
   const live: { reconciler?: Reconciler } = {}
   const status = (): RegistrarStatus | undefined => live.reconciler?.status
-  const facts = { consul: consul.url.host, backend: config.consulBackend, dryRun: config.dryRun }
+  const facts = {
+    consul: consul?.url.host ?? 'embedded',
+    backend: consul === undefined ? 'embedded' : config.consulBackend,
+    dryRun: config.dryRun,
+  }
+  const node = directoryNode(name, config.consulDatacenter)
   const server = owned.use(
     await WebServer.listen({
       setting: 'PORT',
@@ -65,6 +71,7 @@ export async function startRegistrar(
           const body = now === undefined ? html`<p>Starting.</p>` : registrarPage(now, facts)
           return renderPage({ mode: 'registrar', version, body })
         },
+        routes: { '/sd/http': httpDiscovery(status, node) },
       }),
     }),
   )
@@ -74,14 +81,10 @@ export async function startRegistrar(
   const pods = owned.use(followPods(config, client, log))
   const nodes = owned.use(followNodes(config, client, log))
   const self = { address: config.listenAddress ?? selfAddress(), port: server.port }
-  const options = { clusterName: name, self }
-  const backend = owned.use(
-    config.consulBackend === 'agent'
-      ? new AgentRegistry(consul, options)
-      : new CatalogRegistry(consul, options),
-  )
+  const backend = await openBackend(config, { ...{ consul, node, self, log }, clusterName: name })
+  owned.use(backend.registry)
   const heartbeat = new HeartbeatKeeper({
-    registry: backend,
+    registry: backend.registry,
     clusterName: name,
     clusterId: await clusterIdOf(clusterConfig),
     everyMs: Math.min(heartbeatMs, config.syncPeriodSeconds * 1000),
@@ -89,7 +92,7 @@ export async function startRegistrar(
   })
   const reconciler = owned.use(
     new Reconciler({
-      registry: backend,
+      registry: backend.registry,
       ...{ pods, nodes, log, readiness, metrics },
       clusterName: name,
       policy: config.policy,
@@ -109,7 +112,7 @@ export async function startRegistrar(
       heartbeat: config.dryRun ? undefined : heartbeat,
       printPlan: config.dryRun ? planPrinter(config.planFormat) : undefined,
       once: config.once,
-      afterFull: () => Promise.resolve(),
+      afterFull: backend.afterFull,
     }),
   )
   live.reconciler = reconciler

@@ -1,5 +1,5 @@
 /** Consul's JSON, as far as it is read here, and its translation. */
-import { JsonObjectCutter } from '../core/json-cut.ts'
+import { JsonObjectCutter } from '../../common/json-cut.ts'
 import { heartbeatName, kindOf, managedBy, type ActualService } from '../core/service.ts'
 import { ConsulError } from './errors.ts'
 import type { CallOptions, ConsulHttp } from './http.ts'

@@ -1,3 +1,4 @@
+import { directoryNode } from '../core/directory-node.ts'
 import { invalidService } from '../core/limits.ts'
 import { heartbeatName, type ActualService, type ServiceRecord } from '../core/service.ts'
 import { heartbeatId, heartbeatMeta, heartbeatOf, streamServices } from './answers.ts'
@@ -13,14 +14,7 @@ export interface CatalogOptions {
   readonly self: { readonly address: string; readonly port: number }
 }
 
-/** Every service has an address of its own, so nobody asks for the node's: one that leads nowhere (RFC 5737). */
-const nodeAddress = '192.0.2.1'
 const lossCheckMs = 4_000
-
-/** The name of the external node that carries the services of a cluster. */
-export function catalogNode(clusterName: string): string {
-  return `k8s-${clusterName}`
-}
 
 /**
  * Services of an external node of the catalog, written by transactions: fast, and independent of any agent's life. The
@@ -39,7 +33,7 @@ export class CatalogRegistry implements Registry {
   constructor(http: ConsulHttp, options: CatalogOptions) {
     this.#http = http
     this.#options = options
-    this.node = catalogNode(options.clusterName)
+    this.node = directoryNode(options.clusterName).name
     this.#transactions = new Transactions(http)
     this.#writeRule = `node ${JSON.stringify(this.node)} { policy = "write" } and service_prefix "" { policy = "write" } for the services of this registrar`
   }
@@ -133,8 +127,8 @@ export class CatalogRegistry implements Registry {
   }
 
   async #createNode(signal: AbortSignal): Promise<void> {
-    const meta = { 'external-node': 'true', cluster_name: this.#options.clusterName }
-    const node = { Node: this.node, Address: nodeAddress, Meta: meta }
+    const { name, address, meta } = directoryNode(this.#options.clusterName)
+    const node = { Node: name, Address: address, Meta: meta }
     const act = `create the node ${this.node}`
     const operations = [{ Node: { Verb: 'set', Node: node } }]
     await this.#http.transaction(operations, { act, rule: this.#writeRule, signal })
