@@ -33,6 +33,7 @@ export class VictoriaMetrics implements AsyncDisposable {
     const started = await Process.start('victoria-metrics', program, [
       `-promscrape.config=${file}`,
       '-promscrape.consulSDCheckInterval=1s',
+      '-promscrape.httpSDCheckInterval=1s',
       `-storageDataPath=${join(folder.path, 'data')}`,
       `-httpListenAddr=127.0.0.1:${port}`,
     ])

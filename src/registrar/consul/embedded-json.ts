@@ -1,5 +1,4 @@
-/** The embedded catalog's answers, field by field as Consul 1.8 gives them (test/fixtures/consul). */
-import { isIPv4, isIPv6 } from 'node:net'
+/** The embedded catalog's answers, field by field as Consul 1.8 gives them for an external node. */
 import type { DirectoryNode } from '../core/directory-node.ts'
 import type { Instance } from './embedded-store.ts'
 
@@ -21,7 +20,6 @@ export function healthEntry({ service, createIndex, modifyIndex }: Instance, nod
       Service: service.name,
       Tags: service.tags,
       Address: service.address,
-      TaggedAddresses: taggedAddresses(service.address, service.port),
       Meta: service.meta,
       Port: service.port,
       Weights: { Passing: 1, Warning: 1 },
@@ -49,7 +47,6 @@ export function catalogEntry({ service, createIndex, modifyIndex }: Instance, no
     ServiceName: service.name,
     ServiceTags: service.tags,
     ServiceAddress: service.address,
-    ServiceTaggedAddresses: taggedAddresses(service.address, service.port),
     ServiceWeights: { Passing: 1, Warning: 1 },
     ServiceMeta: service.meta,
     ServicePort: service.port,
@@ -64,12 +61,4 @@ export function catalogEntry({ service, createIndex, modifyIndex }: Instance, no
 /** What consul_sd reads of /v1/agent/self. */
 export function agentSelf(node: DirectoryNode): unknown {
   return { Config: { Datacenter: node.datacenter, NodeName: node.name } }
-}
-
-/** Those that Consul adds by itself; a host name gets none. */
-function taggedAddresses(address: string, port: number): Record<string, { Address: string; Port: number }> {
-  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined
-  if (family === undefined) return {}
-  const own = { Address: address, Port: port }
-  return { [`lan_${family}`]: own, [`wan_${family}`]: own }
 }
