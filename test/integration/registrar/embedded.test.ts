@@ -16,7 +16,7 @@ import type { ServiceRecord } from '../../../src/registrar/core/service.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { marked, registrarSettings, untilReady } from '../../support/registrar.ts'
 
-const node = directoryNode('c1', '192.0.2.7', undefined)
+const node = directoryNode('c1')
 const service = (id: string, name: string, more: Partial<ServiceRecord> = {}): ServiceRecord => ({
   ...{ id, name, address: '10.0.0.1', port: 8080, tags: ['podsonar'] },
   meta: { cluster_name: 'c1', metrics_path: '/metrics', 'odd-key': 'ü "quoted"' },
