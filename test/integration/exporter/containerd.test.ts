@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { Containerd, type LabPod } from '../../../lab/containerd.ts'
+import { libbpfFile } from '../../../lab/needs.ts'
 import { socketContainer } from '../../../lab/pod-programs.ts'
 import type { SocketPlan } from '../../../lab/pod-sockets.ts'
 import { Program } from '../../../lab/program.ts'
@@ -76,79 +77,87 @@ class Scene {
   }
 }
 
-describeWith(['root', 'containerd', 'prometheus'], 'the exporter on a real containerd', () => {
-  it('counts the sockets of more than 20 pods, number by number, and Prometheus takes them as they are', async () => {
-    await using containerd = await Containerd.start()
-    const scene = new Scene(containerd)
-    await scene.build()
-    await using exporter = await Program.start(['exporter'], {
-      RUNTIME_ENDPOINT: containerd.socket,
-      NODE_NAME: 'node-1',
-      CONNECTIONS_SOURCE: 'procfs',
-    })
-    const url = await exporter.url()
-    const ofPods = (labels: Readonly<Record<string, string>>): string | undefined =>
-      labels['pod_namespace'] !== namespace || labels['node'] !== 'node-1'
-        ? undefined
-        : `${labels['pod_name'] ?? ''}/${labels['container'] ?? ''} ${labels['remote_addr'] ?? ''} ${labels['remote_port'] ?? ''} ${labels['status'] ?? ''}`
-    const expected = Object.fromEntries(scene.expected)
-    let samples = await scrape(url)
-    await waitFor(
-      'all connections to stand',
-      async () => {
-        samples = await scrape(url)
-        expect(valuesBy(samples, 'pod_connect_info', ofPods)).toEqual(expected)
-        return true
-      },
-      { timeoutMs: 50_000, everyMs: 500 },
-    ).catch(() => undefined)
-    expect(valuesBy(samples, 'pod_connect_info', ofPods)).toEqual(expected)
+describeWith(['root', 'containerd', 'prometheus', 'bpf'], 'the exporter on a real containerd', () => {
+  it.each([
+    ['from /proc', 'procfs'],
+    ['in one eBPF pass', 'ebpf'],
+  ])(
+    'counts the sockets of more than 20 pods, number by number, %s, and Prometheus takes them',
+    async (_how, source) => {
+      await using containerd = await Containerd.start()
+      const scene = new Scene(containerd)
+      await scene.build()
+      await using exporter = await Program.start(['exporter'], {
+        RUNTIME_ENDPOINT: containerd.socket,
+        NODE_NAME: 'node-1',
+        CONNECTIONS_SOURCE: source,
+        LIBBPF_PATH: libbpfFile(),
+      })
+      const url = await exporter.url()
+      const ofPods = (labels: Readonly<Record<string, string>>): string | undefined =>
+        labels['pod_namespace'] !== namespace || labels['node'] !== 'node-1'
+          ? undefined
+          : `${labels['pod_name'] ?? ''}/${labels['container'] ?? ''} ${labels['remote_addr'] ?? ''} ${labels['remote_port'] ?? ''} ${labels['status'] ?? ''}`
+      const expected = Object.fromEntries(scene.expected)
+      let samples = await scrape(url)
+      await waitFor(
+        'all connections to stand',
+        async () => {
+          samples = await scrape(url)
+          expect(valuesBy(samples, 'pod_connect_info', ofPods)).toEqual(expected)
+          return true
+        },
+        { timeoutMs: 50_000, everyMs: 500 },
+      ).catch(() => undefined)
+      expect(valuesBy(samples, 'pod_connect_info', ofPods)).toEqual(expected)
 
-    const byPod = (name: string, state: string): Record<string, number> =>
-      valuesBy(samples, name, (labels) =>
-        labels['namespace'] === namespace && (labels['tcp_state'] ?? labels['udp_state'] ?? '') === state
-          ? labels['pod']
-          : undefined,
-      )
-    const tcp = (state: string): Record<string, number> => byPod('container_network_tcp_usage_total', state)
-    const tcp6 = (state: string): Record<string, number> => byPod('container_network_tcp6_usage_total', state)
-    for (let k = 0; k < clients; k += 1) {
-      const { established, halfClosed, overIpv6 } = plannedFor(k)
-      const name = `client-${k}`
-      expect([tcp('established')[name], tcp('finwait2')[name], tcp6('established')[name]]).toEqual([
-        ...[established, halfClosed, overIpv6],
-      ])
-      const figure = (what: string): number | undefined => byPod(`container_sockstat_${what}`, '')[name]
-      expect([figure('established'), figure('inuse'), figure('timewait'), figure('udp')]).toEqual([
-        ...[established + overIpv6, established + halfClosed + overIpv6, 0, 0],
-      ])
-    }
-    for (let k = 0; k < servers; k += 1) {
-      const name = `server-${k}`
-      const own = Array.from({ length: clients }, (_, client) => client).filter((c) => c % servers === k)
-      const sum = (pick: (c: number) => number): number => own.reduce((total, c) => total + pick(c), 0)
-      expect(tcp('established')[name]).toBe(sum((c) => plannedFor(c).established))
-      expect(tcp('closewait')[name]).toBe(sum((c) => plannedFor(c).halfClosed))
-      expect([tcp('listen')[name], tcp6('listen')[name]]).toEqual([2, 1])
-      expect(byPod('container_network_udp_usage_total', 'listen')[name]).toBe(k)
-      expect(byPod('container_network_udp6_usage_total', 'listen')[name]).toBe(1)
-    }
-    expect(tcp('timewait')['hasty']).toBe(7)
-    expect(byPod('container_sockstat_timewait', '')['hasty']).toBe(7)
+      const byPod = (name: string, state: string): Record<string, number> =>
+        valuesBy(samples, name, (labels) =>
+          labels['namespace'] === namespace && (labels['tcp_state'] ?? labels['udp_state'] ?? '') === state
+            ? labels['pod']
+            : undefined,
+        )
+      const tcp = (state: string): Record<string, number> => byPod('container_network_tcp_usage_total', state)
+      const tcp6 = (state: string): Record<string, number> =>
+        byPod('container_network_tcp6_usage_total', state)
+      for (let k = 0; k < clients; k += 1) {
+        const { established, halfClosed, overIpv6 } = plannedFor(k)
+        const name = `client-${k}`
+        expect([tcp('established')[name], tcp('finwait2')[name], tcp6('established')[name]]).toEqual([
+          ...[established, halfClosed, overIpv6],
+        ])
+        const figure = (what: string): number | undefined => byPod(`container_sockstat_${what}`, '')[name]
+        expect([figure('established'), figure('inuse'), figure('timewait'), figure('udp')]).toEqual([
+          ...[established + overIpv6, established + halfClosed + overIpv6, 0, 0],
+        ])
+      }
+      for (let k = 0; k < servers; k += 1) {
+        const name = `server-${k}`
+        const own = Array.from({ length: clients }, (_, client) => client).filter((c) => c % servers === k)
+        const sum = (pick: (c: number) => number): number => own.reduce((total, c) => total + pick(c), 0)
+        expect(tcp('established')[name]).toBe(sum((c) => plannedFor(c).established))
+        expect(tcp('closewait')[name]).toBe(sum((c) => plannedFor(c).halfClosed))
+        expect([tcp('listen')[name], tcp6('listen')[name]]).toEqual([2, 1])
+        expect(byPod('container_network_udp_usage_total', 'listen')[name]).toBe(k)
+        expect(byPod('container_network_udp6_usage_total', 'listen')[name]).toBe(1)
+      }
+      expect(tcp('timewait')['hasty']).toBe(7)
+      expect(byPod('container_sockstat_timewait', '')['hasty']).toBe(7)
 
-    // The two pods of the host's network do not multiply it: it is there once, without a pod.
-    const pods = Object.keys(tcp('listen'))
-    expect(pods).toHaveLength(servers + clients + 1)
-    expect(pods).not.toContain('host-a')
-    const ofHost = (labels: Readonly<Record<string, string>>): string | undefined =>
-      labels['id'] === '/' ? `${labels['pod'] ?? ''}${labels['tcp_state'] ?? ''}` : undefined
-    expect(Object.keys(valuesBy(samples, 'container_network_tcp_usage_total', ofHost))).toHaveLength(11)
+      // The two pods of the host's network do not multiply it: it is there once, without a pod.
+      const pods = Object.keys(tcp('listen'))
+      expect(pods).toHaveLength(servers + clients + 1)
+      expect(pods).not.toContain('host-a')
+      const ofHost = (labels: Readonly<Record<string, string>>): string | undefined =>
+        labels['id'] === '/' ? `${labels['pod'] ?? ''}${labels['tcp_state'] ?? ''}` : undefined
+      expect(Object.keys(valuesBy(samples, 'container_network_tcp_usage_total', ofHost))).toHaveLength(11)
 
-    const success = valuesBy(samples, 'podsonar_collector_success', ({ collector }) => collector)
-    expect(success).toEqual({ connections: 1, tcp: 1, udp: 1, sockstat: 1 })
+      const success = valuesBy(samples, 'podsonar_collector_success', ({ collector }) => collector)
+      expect(success).toEqual({ connections: 1, tcp: 1, udp: 1, sockstat: 1, tcp_health: 1 })
 
-    await prometheusTakes(url, expected, ofPods)
-  })
+      await prometheusTakes(url, expected, ofPods)
+    },
+  )
 
   it('makes no call for a container that it knows, and drops one that ends at once', async () => {
     await using containerd = await Containerd.start()
