@@ -25,6 +25,12 @@ export const proxySettings = {
     default: [],
     defaultDoc: 'only /metrics/cadvisor',
   }),
+  podProxy: setting({
+    env: 'POD_PROXY',
+    doc: 'Serve /api/v1/namespaces/<namespace>/pods/<pod>:<port>/<path> too, for the pods that the registrar would register; needs the right to list and watch pods.',
+    format: flag,
+    default: false,
+  }),
   kubeletCertificateAuthority: optional({
     env: 'KUBELET_CERTIFICATE_AUTHORITY',
     doc: "The file of the certificate authority that kubelets' certificates are verified with; read again when it changes.",

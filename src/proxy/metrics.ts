@@ -9,10 +9,13 @@ export interface ProxyState {
   readonly tokenReadAtMs: () => number | undefined
 }
 
-/** How a scrape ended: `ok`, a refusal's code, or what cut a body short. */
+/** What became of a request. */
 export interface ScrapeRecord {
-  /** The node's name; undefined for what was refused before a node was found. */
+  /** Undefined: it was refused before anything to scrape was found. */
+  readonly target: 'node' | 'pod' | undefined
+  /** The node's name; undefined for a pod. */
   readonly node: string | undefined
+  /** `ok`, a refusal's code, or what cut a body short. */
   readonly code: string
   readonly seconds: number
   readonly bytes: number
@@ -21,6 +24,7 @@ export interface ScrapeRecord {
 /** The proxy's own metrics. Labels are names of known nodes and codes, so their number is bounded. */
 export class ProxyMetrics {
   readonly #requests: Counter<'node' | 'code'>
+  readonly #pods: Counter<'code'>
   readonly #seconds: Counter<'node'>
   readonly #bytes: Counter<'node'>
   readonly #durations: Histogram
@@ -33,6 +37,12 @@ export class ProxyMetrics {
       name: 'podsonar_proxy_requests_total',
       help: 'Scrapes of a known node by how they ended: ok, a refusal code, or what cut the body short.',
       labelNames: ['node', 'code'],
+      registers,
+    })
+    this.#pods = new Counter({
+      name: 'podsonar_proxy_pod_requests_total',
+      help: 'Scrapes of pods by how they ended, all pods together.',
+      labelNames: ['code'],
       registers,
     })
     this.#seconds = new Counter({
@@ -49,7 +59,7 @@ export class ProxyMetrics {
     })
     this.#durations = new Histogram({
       name: 'podsonar_proxy_request_duration_seconds',
-      help: 'Duration of scrapes that reached a node, all nodes together.',
+      help: 'Duration of scrapes of known nodes and pods, all together.',
       buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers,
     })
@@ -62,13 +72,14 @@ export class ProxyMetrics {
     registerGauges(registry, state)
   }
 
-  record({ node, code, seconds, bytes }: ScrapeRecord): void {
+  record({ target, node, code, seconds, bytes }: ScrapeRecord): void {
     if (code !== 'ok') this.#refusals.inc({ code })
+    if (target !== undefined) this.#durations.observe(seconds)
+    if (target === 'pod') this.#pods.inc({ code })
     if (node === undefined) return
     this.#requests.inc({ node, code })
     this.#seconds.inc({ node }, seconds)
     this.#bytes.inc({ node }, bytes)
-    this.#durations.observe(seconds)
     const codes = this.#codes.get(node)
     if (codes === undefined) this.#codes.set(node, new Set([code]))
     else codes.add(code)

@@ -7,10 +7,10 @@ import type { ProxyConfig } from '../config/proxy-settings.ts'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { loadClusterConfig } from '../kubernetes/cluster-config.ts'
 import { ListAndWatch } from '../kubernetes/list-and-watch.ts'
-import { nodes as nodeResource } from '../kubernetes/resource.ts'
-import type { NodeRecord } from '../kubernetes/records.ts'
+import { nodes as nodeResource, pods as podResource } from '../kubernetes/resource.ts'
+import type { NodeRecord, PodRecord } from '../kubernetes/records.ts'
 import type { Source } from '../kubernetes/source.ts'
-import { allowNode, type NodeRules, type Target } from './core/access.ts'
+import { allowNode, allowPod, type NodeRules, type Target } from './core/access.ts'
 import { InFlight } from './core/in-flight.ts'
 import { Refusal } from './core/refusal.ts'
 import type { Route } from './core/route.ts'
@@ -18,6 +18,7 @@ import { Credentials } from './credentials.ts'
 import { LastScrapes } from './last-scrapes.ts'
 import { ProxyMetrics } from './metrics.ts'
 import { Nodes } from './nodes.ts'
+import { Pods } from './pods.ts'
 import { proxyPage } from './page.ts'
 import { scrape, type ScrapeOptions } from './scrape.ts'
 import { Upstream } from './upstream.ts'
@@ -26,8 +27,11 @@ import { Upstream } from './upstream.ts'
 export async function startProxy(config: ProxyConfig, { log }: ModeContext): Promise<RunningMode> {
   await using owned = new AsyncDisposableStack()
   const client = owned.use(new KubernetesClient(loadClusterConfig({ kubeconfig: config.kubeconfig })))
-  const source = owned.use(ListAndWatch.start({ client, resource: nodeResource, log }))
-  owned.use(await startProxyOn(source, config, { log }))
+  const nodes = owned.use(ListAndWatch.start({ client, resource: nodeResource, log }))
+  const pods = config.podProxy
+    ? owned.use(ListAndWatch.start({ client, resource: podResource, log }))
+    : undefined
+  owned.use(await startProxyOn({ nodes, pods }, config, { log }))
   const kept = owned.move()
   return { finished: never, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
@@ -40,9 +44,16 @@ export interface RunningProxy extends RunningMode {
   readonly opsPort: number
 }
 
-/** The proxy on a source of nodes, which stays its owner's. */
+/** Whom the proxy may scrape. */
+export interface ProxySources {
+  readonly nodes: Source<NodeRecord>
+  /** Undefined: pods are not scraped. */
+  readonly pods: Source<PodRecord> | undefined
+}
+
+/** The proxy on its sources, which stay their owner's. */
 export async function startProxyOn(
-  source: Source<NodeRecord>,
+  sources: ProxySources,
   config: ProxyConfig,
   { log }: Pick<ModeContext, 'log'>,
 ): Promise<RunningProxy> {
@@ -74,37 +85,49 @@ export async function startProxyOn(
     }),
   )
 
-  const nodes = owned.use(new Nodes(source))
+  const nodes = owned.use(new Nodes(sources.nodes))
   const metrics = new ProxyMetrics(registry, {
     nodes: () => nodes.count,
     inFlight: () => inFlight.total,
     connections: () => credentials.connections,
     tokenReadAtMs: () => credentials.tokenReadAtMs,
   })
-  const tellNodes = (): void => {
-    readiness.set(
-      'nodes',
-      nodes.synced ? undefined : (nodes.problem ?? 'the list of nodes is not complete yet'),
-    )
-    readiness.note('nodes', nodes.synced ? nodes.problem : undefined)
+  const tell = (
+    part: string,
+    { synced, problem }: { synced: boolean; problem: string | undefined },
+  ): void => {
+    readiness.set(part, synced ? undefined : (problem ?? `the list of ${part} is not complete yet`))
+    readiness.note(part, synced ? problem : undefined)
   }
   nodes.onChange((removed) => {
     for (const node of removed) {
       metrics.forget(node)
       last.forget(node)
     }
-    tellNodes()
+    tell('nodes', nodes)
   })
-  tellNodes()
+  tell('nodes', nodes)
+  const pods = sources.pods === undefined ? undefined : owned.use(new Pods(sources.pods))
+  if (pods !== undefined) {
+    pods.onChange(() => {
+      tell('pods', pods)
+    })
+    tell('pods', pods)
+  }
 
   const rules: NodeRules = {
     paths: new Set(['/metrics/cadvisor', ...config.proxyPaths]),
     allowLoopback: config.loopbackNodes,
   }
   const allow = (route: Route): Target => {
-    if (!nodes.synced) throw new Refusal('not_ready', 'The proxy does not know the nodes yet')
-    if (route.kind === 'node') return allowNode(route, nodes.find(route.address), rules)
-    throw new Refusal('not_found', 'Pods are not scraped through this proxy')
+    if (route.kind === 'node') {
+      if (!nodes.synced) throw new Refusal('not_ready', 'The proxy does not know the nodes yet')
+      return allowNode(route, nodes.find(route.address), rules)
+    }
+    if (pods === undefined)
+      throw new Refusal('not_found', 'Pods are not scraped through this proxy (POD_PROXY)')
+    if (!pods.synced) throw new Refusal('not_ready', 'The proxy does not know the pods yet')
+    return allowPod(route, pods.find(route.namespace, route.pod), rules)
   }
   const options: ScrapeOptions = {
     ...{ allow, credentials, inFlight, metrics, last, log },

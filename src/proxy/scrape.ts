@@ -61,7 +61,8 @@ export async function scrape(
   }
   const seconds = (performance.now() - startedMs) / 1_000
   const node = target?.isKubelet === true ? target.label : undefined
-  options.metrics.record({ node, code: problem?.code ?? 'ok', seconds, bytes })
+  const kind = target === undefined ? undefined : node === undefined ? 'pod' : 'node'
+  options.metrics.record({ target: kind, node, code: problem?.code ?? 'ok', seconds, bytes })
   if (node !== undefined)
     options.last.record(
       node,

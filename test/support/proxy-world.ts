@@ -8,7 +8,7 @@ import { SimulatedKubelet } from '../../lab/kubelet.ts'
 import { MemorySource } from '../../lab/memory-source.ts'
 import { silentLogger } from '../../src/common/logger.ts'
 import { loadInvocation } from '../../src/config/load.ts'
-import type { NodeRecord } from '../../src/kubernetes/records.ts'
+import type { NodeRecord, PodRecord } from '../../src/kubernetes/records.ts'
 import { startProxyOn, type RunningProxy } from '../../src/proxy/proxy.ts'
 
 export const token = 'the-service-account-token'
@@ -53,6 +53,7 @@ export interface WorldOptions {
 export class ProxyWorld implements AsyncDisposable {
   readonly ca: CertificateAuthority
   readonly nodes: MemorySource<NodeRecord>
+  readonly pods: MemorySource<PodRecord>
   readonly proxy: RunningProxy
   readonly tokenFile: string
   readonly #owned: AsyncDisposableStack
@@ -61,12 +62,14 @@ export class ProxyWorld implements AsyncDisposable {
     owned: AsyncDisposableStack,
     ca: CertificateAuthority,
     nodes: MemorySource<NodeRecord>,
+    pods: MemorySource<PodRecord>,
     proxy: RunningProxy,
     tokenFile: string,
   ) {
     this.#owned = owned
     this.ca = ca
     this.nodes = nodes
+    this.pods = pods
     this.proxy = proxy
     this.tokenFile = tokenFile
   }
@@ -78,6 +81,7 @@ export class ProxyWorld implements AsyncDisposable {
     const tokenFile = join(folder.path, 'token')
     await writeFile(tokenFile, `${token}\n`)
     const nodes = owned.use(new MemorySource<NodeRecord>('nodes', []))
+    const pods = owned.use(new MemorySource<PodRecord>('pods', []))
     const invocation = loadInvocation(['proxy'], {
       PORT: '0',
       OPS_PORT: '0',
@@ -88,8 +92,12 @@ export class ProxyWorld implements AsyncDisposable {
       ...settings,
     })
     if (!('mode' in invocation) || invocation.mode !== 'proxy') throw new Error('not the proxy')
-    const proxy = owned.use(await startProxyOn(nodes, invocation.config, { log: silentLogger }))
-    return new ProxyWorld(owned.move(), ca, nodes, proxy, tokenFile)
+    const proxy = owned.use(
+      await startProxyOn({ nodes, pods: invocation.config.podProxy ? pods : undefined }, invocation.config, {
+        log: silentLogger,
+      }),
+    )
+    return new ProxyWorld(owned.move(), ca, nodes, pods, proxy, tokenFile)
   }
 
   /** A kubelet with a certificate that names only the node, as kubelets make them, and its node. */

@@ -1,5 +1,6 @@
-import { isLoopback, isNotAMachine } from '../../common/ip.ts'
-import type { NodeRecord } from '../../kubernetes/records.ts'
+import { canonicalIp, isLoopback, isNotAMachine } from '../../common/ip.ts'
+import type { NodeRecord, PodRecord } from '../../kubernetes/records.ts'
+import { scrapeTarget } from '../../kubernetes/scrape-target.ts'
 import { Refusal } from './refusal.ts'
 import type { Route } from './route.ts'
 
@@ -42,8 +43,7 @@ export function allowNode(
       'not_found',
       `The node path is not served, expected one of ${[...rules.paths].join(' ')}`,
     )
-  const refused = isNotAMachine(route.address) || (isLoopback(route.address) && !rules.allowLoopback)
-  if (node === undefined || refused)
+  if (node === undefined || !isDialable(route.address, rules.allowLoopback))
     throw new Refusal('unknown_node', `No known node has the address ${route.address}`)
   if (route.port !== node.kubeletPort)
     throw new Refusal(
@@ -59,4 +59,47 @@ export function allowNode(
     certificateName: node.name,
     isKubelet: true,
   }
+}
+
+/**
+ * Decides on a scrape of a pod by the rules that the registrar registers by: only the ports and the path that the pod
+ * declares. What is asked of the pod is what it declares too, parameters included; the client's query is not.
+ *
+ * @param pod the pod of the route's name, if one is known
+ * @throws Refusal unknown_pod, port_not_allowed or path_not_allowed
+ */
+export function allowPod(
+  route: Extract<Route, { kind: 'pod' }>,
+  pod: PodRecord | undefined,
+  { allowLoopback }: Pick<NodeRules, 'allowLoopback'>,
+): Target {
+  const label = `${route.namespace}/${route.pod}`
+  const target = pod === undefined ? undefined : scrapeTarget(pod)
+  const address = target?.kind === 'target' ? canonicalIp(target.ip) : undefined
+  if (target?.kind !== 'target' || address === undefined || !isDialable(address, allowLoopback))
+    throw new Refusal('unknown_pod', `No pod ${label} is a scrape target`)
+  if (!target.ports.includes(route.port))
+    throw new Refusal(
+      'port_not_allowed',
+      `Port ${route.port} of pod ${label} may not be scraped, expected one of ${target.ports.join(', ')}`,
+    )
+  if (route.path !== target.path)
+    throw new Refusal(
+      'path_not_allowed',
+      `This path of pod ${label} may not be scraped, expected the one that it declares`,
+    )
+  const query = new URLSearchParams(target.params).toString()
+  return {
+    label,
+    scheme: target.scheme,
+    address,
+    port: route.port,
+    path: query === '' ? target.path : `${target.path}?${query}`,
+    certificateName: '',
+    isKubelet: false,
+  }
+}
+
+function isDialable(address: string, allowLoopback: boolean): boolean {
+  return !isNotAMachine(address) && (allowLoopback || !isLoopback(address))
 }

@@ -16,8 +16,6 @@ export type Route =
       readonly pod: string
       readonly port: number
       readonly path: string
-      /** With its question mark; empty when there is none. */
-      readonly query: string
     }
 
 const nodePrefix = '/api/v1/nodes/'
@@ -25,6 +23,8 @@ const podPrefix = '/api/v1/namespaces/'
 
 /**
  * Reads a request target, `/api/v1/nodes/<ip>:<port>/<path>` or `/api/v1/namespaces/<ns>/pods/<pod>:<port>/<path>`.
+ *
+ * A query is looked at and left out: what a target is asked for is not the client's choice.
  *
  * The text is taken as it came: nothing is decoded but brackets and colons (Go's URL writer encodes the brackets of an
  * IPv6 address), so that no two readers can disagree on what it means.
@@ -49,7 +49,7 @@ export function parseRoute(target: string): Route {
     throw new Refusal('bad_path', 'The path has a . or .. segment, expected a plain path')
 
   if (path.startsWith(nodePrefix)) return nodeRoute(path.slice(nodePrefix.length))
-  if (path.startsWith(podPrefix)) return podRoute(path.slice(podPrefix.length), query)
+  if (path.startsWith(podPrefix)) return podRoute(path.slice(podPrefix.length))
   throw new Refusal(
     'not_found',
     `There is nothing at this path, expected ${nodePrefix}<ip>:<port>/metrics/cadvisor`,
@@ -70,7 +70,7 @@ function nodeRoute(rest: string): Route {
   return { kind: 'node', address, port: parsePort(portText), path }
 }
 
-function podRoute(rest: string, query: string): Route {
+function podRoute(rest: string): Route {
   const found = /^([a-z0-9-]+)\/pods\/([a-z0-9.-]+):([^/]*)(\/.*)$/.exec(rest)
   if (found === null)
     throw new Refusal(
@@ -78,7 +78,7 @@ function podRoute(rest: string, query: string): Route {
       `There is nothing at this path, expected ${podPrefix}<namespace>/pods/<pod>:<port>/<path>`,
     )
   const [, namespace = '', pod = '', portText = '', path = ''] = found
-  return { kind: 'pod', namespace, pod, port: parsePort(portText), path, query }
+  return { kind: 'pod', namespace, pod, port: parsePort(portText), path }
 }
 
 function parsePort(text: string): number {

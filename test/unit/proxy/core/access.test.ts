@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { NodeRecord } from '../../../../src/kubernetes/records.ts'
-import { allowNode, type NodeRules } from '../../../../src/proxy/core/access.ts'
+import type { NodeRecord, PodRecord } from '../../../../src/kubernetes/records.ts'
+import { allowNode, allowPod, type NodeRules } from '../../../../src/proxy/core/access.ts'
 import type { Route } from '../../../../src/proxy/core/route.ts'
 
 type NodeRoute = Extract<Route, { kind: 'node' }>
@@ -59,6 +59,71 @@ describe('allowNode', () => {
   it("refuses every port but the kubelet's", () => {
     expect(() => allowNode({ ...route, port: 22 }, node, rules)).toThrow(
       expect.objectContaining({ code: 'port_not_allowed' }),
+    )
+  })
+})
+
+const pod: PodRecord = {
+  uid: 'p1',
+  namespace: 'shop',
+  name: 'web-0',
+  ip: '10.1.0.5',
+  hostNetwork: false,
+  nodeName: 'node-1',
+  phase: 'Running',
+  ready: true,
+  terminating: false,
+  annotations: {
+    'prometheus.io/scrape': 'true',
+    'prometheus.io/port': '8080,9090',
+    'prometheus.io/path': '/stats',
+    'prometheus.io/param_format': 'prometheus',
+  },
+  labels: {},
+  ports: [],
+  owner: undefined,
+}
+const podRoute: Extract<Route, { kind: 'pod' }> = {
+  kind: 'pod',
+  namespace: 'shop',
+  pod: 'web-0',
+  port: 9090,
+  path: '/stats',
+}
+
+describe('allowPod', () => {
+  it('gives what the pod declares, its parameters included', () => {
+    expect(allowPod(podRoute, pod, rules)).toEqual({
+      label: 'shop/web-0',
+      scheme: 'http',
+      address: '10.1.0.5',
+      port: 9090,
+      path: '/stats?format=prometheus',
+      certificateName: '',
+      isKubelet: false,
+    })
+  })
+
+  it('refuses a port or path that the pod does not declare', () => {
+    expect(() => allowPod({ ...podRoute, port: 22 }, pod, rules)).toThrow(
+      expect.objectContaining({ code: 'port_not_allowed' }),
+    )
+    expect(() => allowPod({ ...podRoute, path: '/admin' }, pod, rules)).toThrow(
+      expect.objectContaining({ code: 'path_not_allowed' }),
+    )
+  })
+
+  it.each([
+    ['that is not known', undefined],
+    ['that is no scrape target', { ...pod, annotations: {} }],
+    ['that has ended', { ...pod, phase: 'Succeeded' }],
+    ['without an address', { ...pod, ip: undefined }],
+    ['whose address is loopback', { ...pod, ip: '127.0.0.1' }],
+    ['whose address is link-local', { ...pod, ip: '169.254.169.254' }],
+    ['whose address is none', { ...pod, ip: 'localhost' }],
+  ])('refuses a pod %s', (_title, candidate) => {
+    expect(() => allowPod(podRoute, candidate, rules)).toThrow(
+      expect.objectContaining({ code: 'unknown_pod' }),
     )
   })
 })

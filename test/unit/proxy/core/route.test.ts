@@ -31,18 +31,17 @@ describe('parseRoute', () => {
     },
   )
 
-  it('leaves the query of a node scrape out', () => {
+  it('leaves a query out', () => {
     expect(parseRoute('/api/v1/nodes/10.0.0.1:10250/metrics?x=1')).toMatchObject({ path: '/metrics' })
   })
 
-  it('reads a pod, its query included', () => {
+  it('reads a pod', () => {
     expect(parseRoute('/api/v1/namespaces/shop/pods/web-0:8080/probe?target=http://x/&m=%20')).toEqual({
       kind: 'pod',
       namespace: 'shop',
       pod: 'web-0',
       port: 8080,
       path: '/probe',
-      query: '?target=http://x/&m=%20',
     })
   })
 
