@@ -21,6 +21,10 @@ export interface ConsulOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** Keep data on disk, so that {@link Consul.restart} finds it again. @default false: in memory, a restart is empty */
   readonly persistent?: boolean
+  /** Start a client agent of that server's cluster instead of a server. */
+  readonly join?: Consul
+  /** @default a free one */
+  readonly httpPort?: number
 }
 
 export class Consul implements AsyncDisposable {
@@ -29,31 +33,47 @@ export class Consul implements AsyncDisposable {
   #process: Process
   /** `http://127.0.0.1:<port>`; the same after a restart. */
   readonly url: string
+  readonly #nodeName: string
+  /** Where others join. */
+  readonly #serf: string
 
-  private constructor(owned: AsyncDisposableStack, args: readonly string[], started: Process, url: string) {
+  private constructor(
+    owned: AsyncDisposableStack,
+    args: readonly string[],
+    started: Process,
+    { url, nodeName, serf }: { url: string; nodeName: string; serf: string },
+  ) {
     this.#owned = owned
     this.#args = args
     this.#process = started
     this.url = url
+    this.#nodeName = nodeName
+    this.#serf = serf
   }
 
-  /** Starts a server and waits until it has a leader. */
+  /** Starts a server, or a client agent, and waits until there is a leader that knows it. */
   static async start({
     nodeName = 'consul-1',
     config = {},
     persistent = false,
+    join: server,
+    httpPort,
   }: ConsulOptions = {}): Promise<Consul> {
     await using owned = new AsyncDisposableStack()
     const folder = owned.use(await TemporaryFolder.create('consul'))
-    const [http = 0, serf = 0, serfWan = 0, rpc = 0] = await freePorts(4)
+    const [freePort = 0, serf = 0, serfWan = 0, rpc = 0] = await freePorts(4)
+    const http = httpPort ?? freePort
     const ports = { http, serf_lan: serf, serf_wan: serfWan, server: rpc, dns: -1, grpc: -1 }
-    const mode = persistent ? ['-server', '-bootstrap-expect=1', `-data-dir=${folder.path}`] : ['-dev']
+    const onDisk = `-data-dir=${folder.path}`
+    const asServer = persistent ? ['-server', '-bootstrap-expect=1', onDisk] : ['-dev']
+    const mode = server === undefined ? asServer : [onDisk, `-retry-join=${server.#serf}`]
     const args = [
       ...['agent', ...mode, `-node=${nodeName}`, '-bind=127.0.0.1', '-client=127.0.0.1'],
       ...['-hcl', JSON.stringify({ ports, disable_update_check: true, ...config })],
     ]
     const started = await Process.start('consul', await consulProgram(), args)
-    const consul = new Consul(owned.move(), args, started, `http://127.0.0.1:${http}`)
+    const place = { url: `http://127.0.0.1:${http}`, nodeName, serf: `127.0.0.1:${serf}` }
+    const consul = new Consul(owned.move(), args, started, place)
     await consul.#ready()
     return consul
   }
@@ -92,9 +112,9 @@ export class Consul implements AsyncDisposable {
       if (!this.#process.running) throw new Error(`consul ended: ${this.#process.stdout.slice(-1_000)}`)
       const [leader, nodes] = await Promise.all([
         this.get<string>('/v1/status/leader'),
-        this.get<unknown[]>('/v1/catalog/nodes'),
+        this.get<{ Node: string }[]>('/v1/catalog/nodes'),
       ])
-      return leader !== '' && nodes.length > 0
+      return leader !== '' && nodes.some(({ Node }) => Node === this.#nodeName)
     })
   }
 

@@ -10,6 +10,8 @@ import type { ModeConfig } from './config/schema.ts'
 /** How long a stop may take before the program ends the hard way, in milliseconds. */
 const stopWithinMs = 9_500
 
+type ModeInvocation = Exclude<Invocation, { command: 'help' | 'version' }>
+
 async function main(): Promise<number> {
   let invocation: Invocation
   try {
@@ -29,12 +31,18 @@ async function main(): Promise<number> {
     case 'config':
       process.stdout.write(`${JSON.stringify({ MODE: invocation.mode, ...invocation.effective }, null, 2)}\n`)
       return 0
+    case 'purge':
+      return inContext(invocation, (context) => purge(invocation, context))
     case 'run':
-      return run(invocation)
+      return inContext(invocation, (context) => run(invocation, context))
   }
 }
 
-async function run(invocation: Extract<Invocation, { command: 'run' | 'config' }>): Promise<number> {
+/** Does the work with a logger and a signal to stop, and turns its errors into an exit status. */
+async function inContext(
+  invocation: ModeInvocation,
+  work: (context: ModeContext) => Promise<void>,
+): Promise<number> {
   const { logLevel, logFormat } = invocation.config
   const format = logFormat === 'auto' ? (process.stderr.isTTY ? 'text' : 'json') : logFormat
   const log = await createLogger({ level: logLevel, format })
@@ -42,10 +50,7 @@ async function run(invocation: Extract<Invocation, { command: 'run' | 'config' }
 
   const signal = stopSignal()
   try {
-    await using mode = await start(invocation, { log, signal })
-    log.info({ event: 'started', mode: invocation.mode, version }, 'podsonar runs')
-    await Promise.race([aborted(signal), mode.finished])
-    log.info({ event: 'stopping' }, 'Stopping')
+    await work({ log, signal })
   } catch (error) {
     if (error instanceof SettingsError) {
       process.stderr.write(`podsonar: ${error.message}\n`)
@@ -54,8 +59,24 @@ async function run(invocation: Extract<Invocation, { command: 'run' | 'config' }
     log.error({ event: 'failed', error: describeError(error) }, 'podsonar cannot go on')
     return 1
   }
-  log.info({ event: 'stopped' }, 'Stopped')
   return 0
+}
+
+async function run(chosen: ModeConfig, context: ModeContext): Promise<void> {
+  const { log, signal } = context
+  {
+    await using mode = await start(chosen, context)
+    log.info({ event: 'started', mode: chosen.mode, version }, 'podsonar runs')
+    await Promise.race([aborted(signal), mode.finished])
+    log.info({ event: 'stopping' }, 'Stopping')
+  }
+  log.info({ event: 'stopped' }, 'Stopped')
+}
+
+async function purge(chosen: ModeConfig, context: ModeContext): Promise<void> {
+  if (chosen.mode !== 'registrar') return
+  const { purge: purgeConsul } = await import('./registrar/purge.ts')
+  for (const line of await purgeConsul(chosen.config, context)) process.stdout.write(`${line}\n`)
 }
 
 /** Each mode is imported only when it runs: a registrar never loads what only an exporter needs. */

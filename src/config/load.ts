@@ -7,6 +7,7 @@ import { flagName, type Setting, type Settings } from './setting.ts'
 /** What can be asked of the program besides running a mode, as its first argument. */
 export const commands = {
   config: 'print the effective settings of a mode, secrets masked',
+  purge: 'remove everything of CLUSTER_NAME from Consul (registrar only)',
 } as const
 type Command = 'run' | keyof typeof commands
 
@@ -37,11 +38,17 @@ export function loadInvocation(args: readonly string[], environment: Environment
 
   const command = (Object.keys(commands) as Command[]).find((known) => known === words[0]) ?? 'run'
   const modeWords = command === 'run' ? words : words.slice(1)
-  const modeText = modeWords[0] ?? flags.get('mode') ?? (environment['MODE'] || 'registrar')
+  const ambient = command === 'purge' ? undefined : environment['MODE']
+  const modeText = modeWords[0] ?? flags.get('mode') ?? (ambient || 'registrar')
   const mode = modes.find((known) => known === modeText)
   if (mode === undefined) {
     throw new SettingsError([
       `MODE: expected one of ${modes.join(', ')}: value was ${JSON.stringify(modeText)}`,
+    ])
+  }
+  if (command === 'purge' && mode !== 'registrar') {
+    throw new SettingsError([
+      `purge: expected no mode or registrar, which is the one that writes to Consul: value was "${mode}"`,
     ])
   }
   const problems = modeWords

@@ -10,6 +10,8 @@ export interface HeartbeatOptions {
   readonly log: Logger
 }
 
+/** How often the heartbeat is written at most, in milliseconds. */
+export const heartbeatMs = 60_000
 /** After this many silent periods a registrar counts as gone. */
 export const silentPeriods = 3
 

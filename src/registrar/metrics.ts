@@ -13,6 +13,8 @@ export interface RegistrarMetrics {
   /** From the arrival of a change to its being in Consul. */
   changeApplied(seconds: number): void
   lossNoticed(): void
+  /** How many services of ours are elsewhere in Consul, where they cannot be removed from here. */
+  leftovers(services: number): void
 }
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -63,6 +65,12 @@ export function registrarMetrics(
     registers,
   })
 
+  const leftovers = new Gauge({
+    name: 'podsonar_registrar_leftover_services',
+    help: 'Services of this cluster on Consul nodes that this registrar cannot change.',
+    registers,
+  })
+
   return {
     applied: ({ operation, ...outcome }) => {
       const kind = kindOf(operation.service.id) ?? 'other'
@@ -82,6 +90,9 @@ export function registrarMetrics(
     },
     lossNoticed: () => {
       losses.inc()
+    },
+    leftovers: (services) => {
+      leftovers.set(services)
     },
   }
 }

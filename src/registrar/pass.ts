@@ -1,8 +1,10 @@
 /** The steps of one reconciliation: read Consul, plan, apply. What they share is the {@link ActualSet}. */
+import { describeError } from '../common/errors.ts'
+import type { Logger } from '../common/logger.ts'
 import { ActualSet } from './actual-set.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { Operation, OperationResult, Registry } from './consul/registry.ts'
-import { differences, isReadyOnly, type Policy } from './core/decide.ts'
+import { differences, isOurs, isReadyOnly, type Policy } from './core/decide.ts'
 import type { Evidence, Guard } from './core/guard.ts'
 import { PlanBuilder, type Plan } from './core/plan.ts'
 import type { ServiceRecord } from './core/service.ts'
@@ -27,6 +29,26 @@ export async function readActual(
     actual.set(same ?? read)
   }, signal)
   return actual
+}
+
+/** The shards of what is ours at another backend, by ID; none where that cannot be read. */
+export async function inheritedShards(
+  registry: Registry | undefined,
+  { clusterName, log }: { readonly clusterName: string; readonly log: Logger },
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const shards = new Map<string, string>()
+  const each = (service: ServiceRecord): void => {
+    const shard = service.meta['shard_path']
+    if (shard !== undefined && isOurs(service, clusterName)) shards.set(service.id, shard)
+  }
+  await registry?.read(each, signal).catch((error: unknown) => {
+    log.warn(
+      { event: 'inherit_failed', error: describeError(error) },
+      'Cannot see which shards services had under the other backend',
+    )
+  })
+  return shards
 }
 
 export interface PlannerOptions {

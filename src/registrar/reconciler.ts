@@ -10,7 +10,7 @@ import type { DesiredServices } from './core/desired.ts'
 import type { Plan } from './core/plan.ts'
 import type { HeartbeatKeeper } from './heartbeat.ts'
 import type { Leadership } from './leadership.ts'
-import { applyPlan, Planner, readActual, type Applied, type PlannerOptions } from './pass.ts'
+import { applyPlan, inheritedShards, Planner, readActual, type Applied, type PlannerOptions } from './pass.ts'
 import { Reporter, type ReporterOptions } from './reporter.ts'
 import type { RegistrarStatus } from './status.ts'
 import { Wake } from './wake.ts'
@@ -22,6 +22,8 @@ export interface ReconcilerOptions extends PlannerOptions, ReporterOptions {
   readonly services: DesiredServices
   /** Pods are reached through their node's proxy. */
   readonly podsFollowNodes: boolean
+  /** Where services of this cluster were before, under another backend: they keep their shards. */
+  readonly inheritFrom: Registry | undefined
   readonly syncPeriodMs: number
   readonly leadership: Leadership
   /** Undefined: none is written (DRY_RUN). */
@@ -29,7 +31,7 @@ export interface ReconcilerOptions extends PlannerOptions, ReporterOptions {
   /** DRY_RUN: plans go here and nowhere else. */
   readonly printPlan: ((plan: Plan) => void) | undefined
   readonly once: boolean
-  /** Called after each comparison of everything that left nothing to do, for what lies outside of the plan. */
+  /** Called after each comparison of everything that left nothing to do, for what lies outside of the plan. Never throws. */
   readonly afterFull: (signal: AbortSignal) => Promise<void>
 }
 
@@ -63,6 +65,8 @@ export class Reconciler implements AsyncDisposable {
   #nextPeriodicAt: number
   #relisting: Promise<void> | undefined
   #relistProblem: string | undefined
+  /** What goes on beside the loop after everything was compared. */
+  #after: Promise<void> | undefined
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
@@ -217,11 +221,12 @@ export class Reconciler implements AsyncDisposable {
     await this.#pass('all', true, signal, started)
   }
 
-  #follow(signal: AbortSignal): Promise<ClusterView> {
-    const { pods, nodes, services, podsFollowNodes, log } = this.#options
+  async #follow(signal: AbortSignal): Promise<ClusterView> {
+    const { pods, nodes, services, podsFollowNodes, log, inheritFrom } = this.#options
+    const inherited = await inheritedShards(inheritFrom, this.#options, signal)
     const options = {
       ...{ pods, nodes, services, podsFollowNodes, log },
-      currentShard: (id: string) => this.#actual.get(id)?.meta['shard_path'],
+      currentShard: (id: string) => this.#actual.get(id)?.meta['shard_path'] ?? inherited.get(id),
       changed: () => {
         this.#sourcesChanged()
       },
@@ -272,7 +277,10 @@ export class Reconciler implements AsyncDisposable {
     } else if (complete) printPlan(plan)
     this.#reporter.worked()
     if (!complete || signal.aborted) return
-    if (all && printPlan === undefined) await afterFull(signal)
+    if (all && printPlan === undefined) {
+      this.#after = afterFull(signal)
+      if (this.#options.once) await this.#after
+    }
     this.#reporter.inSync(all ? view.desired.services : undefined)
     if (this.#options.once && doubt === undefined && view.dirty.size === 0) this.#done.resolve(undefined)
   }
@@ -307,6 +315,7 @@ export class Reconciler implements AsyncDisposable {
     this.#subscriptions.dispose()
     await this.#loop
     await this.#relisting
+    await this.#after
     this.#view?.[Symbol.dispose]()
     const { heartbeat, leadership } = this.#options
     if (leadership.term !== undefined) await heartbeat?.leave(AbortSignal.timeout(2_000))

@@ -21,7 +21,7 @@ import { Guard } from './core/guard.ts'
 import { printPlan, type PlanFormat } from './core/print-plan.ts'
 import type { Plan } from './core/plan.ts'
 import { shardChooser } from './core/shard.ts'
-import { HeartbeatKeeper } from './heartbeat.ts'
+import { heartbeatMs, HeartbeatKeeper } from './heartbeat.ts'
 import { soleLeadership } from './leadership.ts'
 import { registrarMetrics } from './metrics.ts'
 import { registrarPage } from './page.ts'
@@ -30,9 +30,6 @@ import { httpDiscovery } from './sd-http.ts'
 import { selfAddress } from './self-address.ts'
 import { followNodes, followPods } from './sources.ts'
 import type { RegistrarStatus } from './status.ts'
-
-/** How often the heartbeat is written at most, in milliseconds. */
-const heartbeatMs = 60_000
 
 /** Composition root of MODE=registrar: owns everything that the mode opens. */
 export async function startRegistrar(
@@ -81,7 +78,13 @@ export async function startRegistrar(
   const pods = owned.use(followPods(config, client, log))
   const nodes = owned.use(followNodes(config, client, log))
   const self = { address: config.listenAddress ?? selfAddress(), port: server.port }
-  const backend = await openBackend(config, { ...{ consul, node, self, log }, clusterName: name })
+  const backend = await openBackend(config, {
+    ...{ consul, node, self, log, readiness },
+    clusterName: name,
+    onLeft: (services) => {
+      metrics.leftovers(services)
+    },
+  })
   owned.use(backend.registry)
   const heartbeat = new HeartbeatKeeper({
     registry: backend.registry,
@@ -107,6 +110,7 @@ export async function startRegistrar(
         }),
       }),
       podsFollowNodes: config.podRoute === 'proxy',
+      inheritFrom: config.shardPaths.length === 0 ? undefined : backend.other,
       syncPeriodMs: config.syncPeriodSeconds * 1000,
       leadership: soleLeadership,
       heartbeat: config.dryRun ? undefined : heartbeat,

@@ -86,3 +86,8 @@ export async function catalogServices(consul: Consul, cluster = 'c1'): Promise<M
 
 /** The settings of the catalog backend with a single replica. */
 export const catalogBackend = { CONSUL_BACKEND: 'catalog', LEADER_ELECTION: 'false' }
+
+/** The instances of a service in the catalog, wherever they are registered. */
+export function instancesOf(consul: Consul, name: string): Promise<{ Node: string; ServiceID: string }[]> {
+  return consul.get(`/v1/catalog/service/${encodeURIComponent(name)}`)
+}

@@ -27,22 +27,30 @@ export function fromAnswer(answer: ServiceAnswer, node: string): ActualService {
   }
 }
 
+export interface StreamOptions extends CallOptions {
+  /** The member of the answer that holds the services; undefined: they are its root's. */
+  readonly inside: string | undefined
+  /** The name of the Consul node, for the records. */
+  readonly node: string
+  /** Which IDs are of interest. @default those of pods and nodes */
+  readonly wanted?: (id: string) => boolean
+}
+
 /**
- * Reads services with an ID of ours while the answer arrives.
+ * Reads services while the answer arrives.
  *
- * @param inside the member of the answer that holds them; undefined: they are its root's
  * @returns false when the answer has an accepted status other than 200
  * @throws ConsulError, also when the answer is cut short
  */
 export async function streamServices(
   http: ConsulHttp,
   path: string,
-  { inside, node, ...options }: CallOptions & { readonly inside: string | undefined; readonly node: string },
+  { inside, node, wanted = isOurs, ...options }: StreamOptions,
   each: (service: ActualService) => void,
 ): Promise<boolean> {
   const cutter = new JsonObjectCutter(inside, (json) => {
     const answer = JSON.parse(json) as ServiceAnswer
-    if (kindOf(answer.ID) !== undefined) each(fromAnswer(answer, node))
+    if (wanted(answer.ID)) each(fromAnswer(answer, node))
   })
   let bytes = 0
   let head = ''
@@ -55,6 +63,10 @@ export async function streamServices(
   if (found && head.trim() !== 'null' && !cutter.complete)
     throw new ConsulError('consul_bad_answer', `Cannot ${options.act}: the answer ended after ${bytes} bytes`)
   return found
+}
+
+function isOurs(id: string): boolean {
+  return kindOf(id) !== undefined
 }
 
 /** The metadata of a heartbeat service. */

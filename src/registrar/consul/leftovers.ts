@@ -1,0 +1,155 @@
+/**
+ * What is ours on Consul nodes other than the one that is written to: left by an agent that was replaced, or by the other
+ * backend. consul_sd finds it there as if it were current.
+ */
+import { heartbeatName, kindOf, type ActualService } from '../core/service.ts'
+import { isOurs } from '../core/decide.ts'
+import { streamServices } from './answers.ts'
+import { directoryNode } from '../core/directory-node.ts'
+import { ConsulError } from './errors.ts'
+import type { ConsulHttp } from './http.ts'
+import { inParallel } from './pool.ts'
+import type { BackendKind } from './registry.ts'
+import { Transactions } from './transactions.ts'
+
+/**
+ * - `dead`: its agent's serfHealth is critical: nobody will bring its services back;
+ * - `catalog`: our own external node;
+ * - `agent`: the agent that we speak to;
+ * - `alive`: another agent, which would bring back what is taken away behind its back;
+ * - `external`: another node without an agent.
+ */
+export type PlaceKind = 'dead' | 'catalog' | 'agent' | 'alive' | 'external'
+
+/** A Consul node with services of ours. */
+export interface Place {
+  readonly node: string
+  readonly kind: PlaceKind
+  /** Heartbeats included. */
+  readonly services: readonly Pick<ActualService, 'id' | 'name'>[]
+}
+
+const atATime = 4
+const readRule = 'node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }'
+const writeRule = 'node_prefix "" { policy = "write" } and service_prefix "" { policy = "write" }'
+
+/** Whether the places of a kind can be cleared from here. */
+export function isRemovable({ kind }: Place): boolean {
+  return kind === 'dead' || kind === 'catalog' || kind === 'agent'
+}
+
+/** Looks through all nodes of Consul for services of one cluster, and clears places. */
+export class Leftovers {
+  readonly #http: ConsulHttp
+  readonly #clusterName: string
+  readonly #transactions: Transactions
+
+  constructor(http: ConsulHttp, clusterName: string) {
+    this.#http = http
+    this.#clusterName = clusterName
+    this.#transactions = new Transactions(http)
+  }
+
+  /**
+   * Every node with services of ours, but where `home` keeps them.
+   *
+   * @param home undefined: none is left out
+   * @throws ConsulError
+   */
+  async find(home: BackendKind | undefined, signal: AbortSignal): Promise<Place[]> {
+    const options = { act: 'look for leftovers', rule: readRule, signal }
+    const onSerf = { ...options, query: { filter: 'CheckID == "serfHealth"' } }
+    type Check = { readonly Node: string }
+    const [nodes, critical, passing, agent] = await Promise.all([
+      this.#http.get<Check[]>('/catalog/nodes', options),
+      this.#http.get<Check[]>('/health/state/critical', onSerf),
+      this.#http.get<Check[]>('/health/state/passing', onSerf),
+      this.#agentNode(signal),
+    ])
+    const dead = new Set(critical.body.map(({ Node }) => Node))
+    const alive = new Set(passing.body.map(({ Node }) => Node))
+    const kindOfNode = (node: string): PlaceKind => {
+      if (node === agent) return 'agent'
+      if (node === directoryNode(this.#clusterName).name) return 'catalog'
+      if (dead.has(node)) return 'dead'
+      return alive.has(node) ? 'alive' : 'external'
+    }
+    const places: Place[] = []
+    const others = nodes.body.map(({ Node }) => Node).filter((node) => kindOfNode(node) !== home)
+    const failures: unknown[] = []
+    await inParallel(others, atATime, signal, async (node) => {
+      try {
+        const services = await this.#servicesOn(node, signal)
+        if (services.length > 0) places.push({ node, kind: kindOfNode(node), services })
+      } catch (error) {
+        failures.push(error)
+      }
+    })
+    if (failures.length > 0) throw failures[0]
+    return places.sort((a, b) => (a.node < b.node ? -1 : 1))
+  }
+
+  async #agentNode(signal: AbortSignal): Promise<string> {
+    const { body } = await this.#http.get<{ Config: { NodeName: string } }>('/agent/self', {
+      act: 'ask the agent for its node name',
+      rule: 'agent_prefix "" { policy = "read" }',
+      signal,
+    })
+    return body.Config.NodeName
+  }
+
+  async #servicesOn(node: string, signal: AbortSignal): Promise<Pick<ActualService, 'id' | 'name'>[]> {
+    const services: Pick<ActualService, 'id' | 'name'>[] = []
+    await streamServices(
+      this.#http,
+      `/catalog/node/${encodeURIComponent(node)}`,
+      {
+        act: `read the services of the node ${node}`,
+        rule: readRule,
+        signal,
+        query: { filter: `Meta.cluster_name == ${JSON.stringify(this.#clusterName)}` },
+        inside: 'Services',
+        node,
+        wanted: (id) => kindOf(id) !== undefined || id.startsWith(heartbeatName),
+      },
+      (service) => {
+        if (isOurs(service, this.#clusterName)) services.push({ id: service.id, name: service.name })
+      },
+    )
+    return services
+  }
+
+  /** Takes away what was found at a removable place; our own external node goes as a whole. @throws ConsulError */
+  async clear({ node, kind, services }: Place, signal: AbortSignal): Promise<void> {
+    const options = { act: `remove ${services.length} services of the node ${node}`, rule: writeRule, signal }
+    if (kind === 'catalog') {
+      await this.#http.call(options, (common) => this.#http.client.catalog.deregister({ ...common, node }))
+      return
+    }
+    const failures: string[] = []
+    if (kind === 'agent') {
+      await inParallel(services, atATime, signal, async ({ id }) => {
+        await this.#http
+          .call(options, (common) => this.#http.client.agent.service.deregister({ ...common, id }))
+          .catch((error: unknown) => failures.push(String(error)))
+      })
+    } else {
+      const items = services.map(({ id, name }) => ({
+        subject: id,
+        operations: [
+          { Service: { Verb: 'delete' as const, Node: node, Service: { ID: id, Service: name } } },
+        ],
+      }))
+      await this.#transactions.apply(
+        items,
+        writeRule,
+        (_item, error) => {
+          if (error !== undefined) failures.push(error.message)
+        },
+        signal,
+      )
+    }
+    if (failures[0] !== undefined)
+      throw new ConsulError('consul_failed', `Cannot ${options.act}: ${failures[0]}`)
+  }
+}
