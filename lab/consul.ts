@@ -25,6 +25,15 @@ export interface ConsulOptions {
   readonly join?: Consul
   /** @default a free one */
   readonly httpPort?: number
+  /** Turns ACLs on, with this as the token that may do everything. It has to be a UUID. */
+  readonly managementToken?: string
+}
+
+interface Place {
+  readonly url: string
+  readonly nodeName: string
+  readonly serf: string
+  readonly token: string | undefined
 }
 
 export class Consul implements AsyncDisposable {
@@ -36,12 +45,13 @@ export class Consul implements AsyncDisposable {
   readonly #nodeName: string
   /** Where others join. */
   readonly #serf: string
+  readonly #headers: Readonly<Record<string, string>>
 
   private constructor(
     owned: AsyncDisposableStack,
     args: readonly string[],
     started: Process,
-    { url, nodeName, serf }: { url: string; nodeName: string; serf: string },
+    { url, nodeName, serf, token }: Place,
   ) {
     this.#owned = owned
     this.#args = args
@@ -49,6 +59,7 @@ export class Consul implements AsyncDisposable {
     this.url = url
     this.#nodeName = nodeName
     this.#serf = serf
+    this.#headers = token === undefined ? {} : { 'x-consul-token': token }
   }
 
   /** Starts a server, or a client agent, and waits until there is a leader that knows it. */
@@ -58,6 +69,7 @@ export class Consul implements AsyncDisposable {
     persistent = false,
     join: server,
     httpPort,
+    managementToken: token,
   }: ConsulOptions = {}): Promise<Consul> {
     await using owned = new AsyncDisposableStack()
     const folder = owned.use(await TemporaryFolder.create('consul'))
@@ -67,12 +79,16 @@ export class Consul implements AsyncDisposable {
     const onDisk = `-data-dir=${folder.path}`
     const asServer = persistent ? ['-server', '-bootstrap-expect=1', onDisk] : ['-dev']
     const mode = server === undefined ? asServer : [onDisk, `-retry-join=${server.#serf}`]
+    const acl =
+      token === undefined
+        ? {}
+        : { acl: { enabled: true, default_policy: 'deny', tokens: { master: token, agent: token } } }
     const args = [
       ...['agent', ...mode, `-node=${nodeName}`, '-bind=127.0.0.1', '-client=127.0.0.1'],
-      ...['-hcl', JSON.stringify({ ports, disable_update_check: true, ...config })],
+      ...['-hcl', JSON.stringify({ ports, disable_update_check: true, ...acl, ...config })],
     ]
     const started = await Process.start('consul', await consulProgram(), args)
-    const place = { url: `http://127.0.0.1:${http}`, nodeName, serf: `127.0.0.1:${serf}` }
+    const place = { url: `http://127.0.0.1:${http}`, nodeName, serf: `127.0.0.1:${serf}`, token }
     const consul = new Consul(owned.move(), args, started, place)
     await consul.#ready()
     return consul
@@ -97,14 +113,18 @@ export class Consul implements AsyncDisposable {
 
   /** GET of an API path, as JSON. */
   async get<T>(path: string): Promise<T> {
-    const response = await fetch(this.url + path)
+    const response = await fetch(this.url + path, { headers: this.#headers })
     if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
     return (await response.json()) as T
   }
 
-  async put(path: string, body: unknown): Promise<void> {
-    const response = await fetch(this.url + path, { method: 'PUT', body: JSON.stringify(body) })
-    if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${await response.text()}`)
+  /** PUT of a JSON body; gives the text of the answer. */
+  async put(path: string, body: unknown): Promise<string> {
+    const request = { method: 'PUT', body: JSON.stringify(body), headers: this.#headers }
+    const response = await fetch(this.url + path, request)
+    const text = await response.text()
+    if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${text}`)
+    return text
   }
 
   async #ready(): Promise<void> {

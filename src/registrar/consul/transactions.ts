@@ -97,7 +97,10 @@ export class Transactions {
         return
       }
       this.#learnLimit(failure.body)
-      for (const rest of this.#divide(batch, failure, settle)) await this.#send(rest, rule, settle, signal)
+      const explained = (item: Item<T>, error: ItemError): void => {
+        settle(item, error === undefined ? undefined : explain(error, rule))
+      }
+      for (const rest of this.#divide(batch, failure, explained)) await this.#send(rest, rule, settle, signal)
     }
   }
 
@@ -133,6 +136,13 @@ export class Transactions {
     const said = /too many operations \(\d+ > (\d+)\)/.exec(body)?.[1]
     if (said !== undefined) this.#limit = Math.max(1, Number(said))
   }
+}
+
+/** Says what would do where Consul only says no. */
+function explain(error: NonNullable<ItemError>, rule: string): NonNullable<ItemError> {
+  if (!/permission denied/i.test(error.message)) return error
+  const message = `Cannot write to the catalog: Consul says "${error.message}", expected a token whose policy has ${rule}`
+  return { ...error, message }
 }
 
 /** The errors that a refused transaction names, by the index of the operation. */
