@@ -1,5 +1,5 @@
 import { logLevels } from '../common/logger.ts'
-import { matching, oneOf, readableFile } from './format.ts'
+import { labelName, list, matching, oneOf, readableFile } from './format.ts'
 import { optional, setting } from './setting.ts'
 
 /** Settings of every mode. */
@@ -36,5 +36,16 @@ export const kubernetesSettings = {
     doc: 'The kubeconfig file for the Kubernetes API.',
     defaultDoc: 'in a pod its service account, else ~/.kube/config, else /etc/kubernetes/admin.conf',
     format: readableFile,
+  }),
+}
+
+/** Which labels of pods go along. */
+export const podLabelSettings = {
+  podLabels: setting({
+    env: 'POD_LABELS',
+    doc: "Pod labels, comma-separated, that become `label_…`: metadata of services, labels of the exporter's series.",
+    format: list(labelName),
+    default: [],
+    defaultDoc: 'none',
   }),
 }

@@ -1,9 +1,20 @@
-import { commonSettings } from './common-settings.ts'
+import { commonSettings, podLabelSettings } from './common-settings.ts'
 import { flag, folder, integer, list, listenPort, oneOf, readableFile, text, unixEndpoint } from './format.ts'
 import { optional, setting, type Values } from './setting.ts'
 
 /** Every collector that COLLECTORS may name. */
-const collectorNames = ['connections', 'tcp', 'udp', 'sockstat', 'tcp_health'] as const
+const collectorNames = [
+  'connections',
+  'tcp',
+  'udp',
+  'sockstat',
+  'filesystem',
+  'tcp_health',
+  'advtcp',
+  'network',
+  'resources',
+  'processes',
+] as const
 export type CollectorName = (typeof collectorNames)[number]
 
 /** What RUNTIME may be. */
@@ -13,6 +24,7 @@ export type RuntimeChoice = (typeof runtimeChoices)[number]
 /** Settings of MODE=exporter. */
 export const exporterSettings = {
   ...commonSettings,
+  ...podLabelSettings,
   port: setting({
     env: 'PORT',
     doc: 'The port of /metrics, /healthz, /readyz and the page.',
@@ -64,9 +76,9 @@ export const exporterSettings = {
   }),
   collectors: setting({
     env: 'COLLECTORS',
-    doc: 'Comma-separated collectors to run.',
+    doc: 'Comma-separated collectors to run. The last four serve names that the kubelet already serves.',
     format: list(oneOf(...collectorNames)),
-    default: ['connections', 'tcp', 'udp', 'sockstat', 'tcp_health'],
+    default: ['connections', 'tcp', 'udp', 'sockstat', 'filesystem', 'tcp_health'],
   }),
   connectionsInboundPorts: setting({
     env: 'CONNECTIONS_INBOUND_PORTS',

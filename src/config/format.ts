@@ -99,3 +99,10 @@ export const unixEndpoint: Format<string> = {
     return path.startsWith('/') && !path.includes(',') ? `unix://${path}` : undefined
   },
 }
+
+/** The name of a Kubernetes label. */
+export const labelName: Format<string> = matching(
+  'label',
+  /^(\*|([A-Za-z0-9.-]{1,253}\/)?[A-Za-z0-9][\w.-]{0,62})$/,
+  'a label name, or * for all',
+)

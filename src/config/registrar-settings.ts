@@ -1,6 +1,17 @@
-import { commonSettings, kubernetesSettings } from './common-settings.ts'
+import { commonSettings, kubernetesSettings, podLabelSettings } from './common-settings.ts'
 import { consulSettings } from './consul-settings.ts'
-import { flag, integer, list, listenPort, matching, oneOf, port, text, type Format } from './format.ts'
+import {
+  flag,
+  integer,
+  labelName,
+  list,
+  listenPort,
+  matching,
+  oneOf,
+  port,
+  text,
+  type Format,
+} from './format.ts'
 import { optional, setting, type Values } from './setting.ts'
 
 const placeholders = ['cluster', 'namespace', 'pod', 'workload', 'shard', 'node', 'ip'] as const
@@ -20,11 +31,6 @@ function template(names: readonly (typeof placeholders)[number][]): Format<strin
   }
 }
 
-const labelName: Format<string> = matching(
-  'label',
-  /^(\*|([A-Za-z0-9.-]{1,253}\/)?[A-Za-z0-9][\w.-]{0,62})$/,
-  'a label name, or * for all',
-)
 const namespace: Format<string> = matching('namespace', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'a namespace')
 
 /** Settings of MODE=registrar. */
@@ -105,13 +111,7 @@ export const registrarSettings = {
     format: template(['cluster', 'shard', 'node', 'ip']),
     default: 'node--{ip}',
   }),
-  podLabels: setting({
-    env: 'POD_LABELS',
-    doc: 'Pod labels that become metadata `label_…`, comma-separated.',
-    format: list(labelName),
-    default: [],
-    defaultDoc: 'none',
-  }),
+  ...podLabelSettings,
   nodeLabels: setting({
     env: 'NODE_LABELS',
     doc: 'Node labels that become metadata `label_…`, comma-separated.',

@@ -1,22 +1,103 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { errorCode } from '../common/errors.ts'
 import type { Cgroups } from './core/parse-process.ts'
+import type { CgroupFiles } from './core/resource-usage.ts'
+
+/** How often the tree of cgroups is searched for one that a path does not lead to, in milliseconds. */
+const searchEveryMs = 10_000
+/** How deep containers are: `/docker/<id>/kubelet.slice/kubepods.slice/<qos>/<pod>/<container>` and some more. */
+const searchDepth = 8
 
 /** The sole reader of the cgroup file systems. */
 export class Cgroupfs {
   /** Where the version 2 hierarchy is; undefined: nowhere. */
   readonly #unified: string | undefined
+  /** Folders of version 1 hierarchies by controller. */
+  readonly #hierarchies = new Map<string, string>()
+  #searchedAt = -Infinity
+  /** Paths of cgroups by the container id in their names, as the last search found them. */
+  #found = new Map<string, string>()
 
   /** @param root the host's /sys/fs/cgroup: the unified hierarchy itself, or a folder of hierarchies */
   constructor(root: string) {
-    this.#unified = [root, join(root, 'unified')].find((folder) => existsSync(join(folder, 'cgroup.procs')))
+    this.#unified = [root, join(root, 'unified')].find((folder) =>
+      existsSync(join(folder, 'cgroup.controllers')),
+    )
+    if (this.#unified === root || !existsSync(root)) return
+    for (const name of readdirSync(root))
+      for (const controller of name.split(','))
+        if (existsSync(join(root, name, 'cgroup.procs'))) this.#hierarchies.set(controller, join(root, name))
+  }
+
+  /**
+   * The cgroups of a container by paths that lead to them: seen from a cgroup namespace of our own they begin with
+   * `/..`, and then the folder is found by the container's id in its name.
+   */
+  resolve(cgroups: Cgroups, containerId: string): Cgroups {
+    const paths = [cgroups.unified ?? '', ...cgroups.byController.values()]
+    if (!paths.some((path) => path.startsWith('/..'))) return cgroups
+    const path = this.#search(containerId)
+    if (path === undefined) return { unified: undefined, byController: new Map() }
+    return {
+      unified: cgroups.unified === undefined ? undefined : path,
+      byController: new Map([...cgroups.byController.keys()].map((controller) => [controller, path])),
+    }
   }
 
   /** Id of a cgroup v2, by which the kernel marks sockets; 0 when it cannot be known. */
   idOf({ unified }: Cgroups): number {
-    // `/../…`: seen from another cgroup namespace; `/`: not in a cgroup of its own.
-    if (this.#unified === undefined || unified === undefined || unified === '/' || unified.startsWith('/..'))
-      return 0
+    if (this.#unified === undefined || unified === undefined || unified === '/') return 0
     return statSync(join(this.#unified, unified), { throwIfNoEntry: false })?.ino ?? 0
+  }
+
+  /** The files of a container's cgroups. */
+  files({ unified, byController }: Cgroups): CgroupFiles {
+    return {
+      version1: (controller, file) => {
+        const [folder, path] = [this.#hierarchies.get(controller), byController.get(controller)]
+        return folder === undefined || path === undefined || path === '/'
+          ? undefined
+          : read(join(folder, path, file))
+      },
+      version2: (file) =>
+        this.#unified === undefined || unified === undefined || unified === '/'
+          ? undefined
+          : read(join(this.#unified, unified, file)),
+    }
+  }
+
+  #search(containerId: string): string | undefined {
+    const root = this.#hierarchies.get('memory') ?? this.#unified
+    if (
+      root !== undefined &&
+      !this.#found.has(containerId) &&
+      performance.now() - this.#searchedAt > searchEveryMs
+    ) {
+      this.#found = new Map()
+      searchFolders(root, '', searchDepth, this.#found)
+      this.#searchedAt = performance.now()
+    }
+    return this.#found.get(containerId)
+  }
+}
+
+function searchFolders(root: string, path: string, depth: number, found: Map<string, string>): void {
+  const id = /(?:^|[-:/])([0-9a-f]{64})(?:\.scope)?$/.exec(path)?.[1]
+  // CRI-O's conmon has a cgroup with the container's id too.
+  if (id !== undefined && !path.includes('crio-conmon-')) found.set(id, path)
+  if (depth === 0) return
+  for (const entry of readdirSync(join(root, path), { withFileTypes: true }))
+    if (entry.isDirectory()) searchFolders(root, `${path}/${entry.name}`, depth - 1, found)
+}
+
+/** Undefined for a file that this kernel or this cgroup does not have. */
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch (error) {
+    // ENODEV: the cgroup was removed meanwhile. EOPNOTSUPP: pressure is switched off.
+    if (['ENOENT', 'ENODEV', 'EOPNOTSUPP', 'ENOTSUP'].includes(errorCode(error) ?? '')) return undefined
+    throw error
   }
 }

@@ -75,7 +75,7 @@ export class ContainerCache {
       )
     const { procfs, cgroupfs } = this.#options
     const startTime = procfs.startTime(pid)
-    const cgroups = procfs.cgroups(pid)
+    const cgroups = cgroupfs.resolve(procfs.cgroups(pid), container.id)
     const networkNamespace = procfs.networkNamespace(pid)
     return { ...container, pid, startTime, networkNamespace, cgroups, cgroupId: cgroupfs.idOf(cgroups) }
   }

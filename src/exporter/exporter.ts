@@ -10,7 +10,12 @@ import { WebServer } from '../common/web/server.ts'
 import type { CollectorName, ExporterConfig } from '../config/exporter-settings.ts'
 import { Cgroupfs } from './cgroupfs.ts'
 import type { Collector } from './collector.ts'
+import { advtcpCollector } from './collectors/advtcp.ts'
 import { connectionsCollector } from './collectors/connections.ts'
+import { filesystemCollector } from './collectors/filesystem.ts'
+import { networkCollector } from './collectors/network.ts'
+import { processesCollector } from './collectors/processes.ts'
+import { resourcesCollector } from './collectors/resources.ts'
 import { sockstatCollector } from './collectors/sockstat.ts'
 import { tcpHealthCollector } from './collectors/tcp-health.ts'
 import { tcpCollector } from './collectors/tcp.ts'
@@ -27,6 +32,8 @@ import { ProcfsTableSource } from './procfs-table.ts'
 import { Runtimes } from './runtimes/runtimes.ts'
 import { scrapeBudgetMs, Scraper, type Collection } from './scrape.ts'
 import { SharedTable } from './shared-table.ts'
+import { HangableSpace } from './space.ts'
+import { WritableLayers } from './writable-layers.ts'
 
 /** Composition root of MODE=exporter: owns everything that the mode opens. */
 export async function startExporter(
@@ -45,12 +52,11 @@ export async function startExporter(
   const runtimes = owned.use(
     new Runtimes({ choice: config.runtime, endpoints: config.runtimeEndpoints, log }),
   )
-  const containers = new ContainerCache({
-    ...{ runtimes, procfs, cgroupfs: new Cgroupfs(config.cgroupPath) },
-    onSkipped: (reason) => {
-      metrics.skipped('container', reason)
-    },
-  })
+  const cgroupfs = new Cgroupfs(config.cgroupPath)
+  const skippedContainer = (reason: string): void => {
+    metrics.skipped('container', reason)
+  }
+  const containers = new ContainerCache({ runtimes, procfs, cgroupfs, onSkipped: skippedContainer })
   const inboundPorts = config.connectionsInboundPorts
   const procfsTable = owned.use(
     new ProcfsTableSource({ root: procfs.root, inboundPorts, onSkipped: skippedNamespace }),
@@ -75,7 +81,10 @@ export async function startExporter(
       )
     : undefined
   const table = new SharedTable(source, signal)
-  const labels = new LabelMaker()
+  const labels = new LabelMaker(config.podLabels)
+  const ofNamespaces = { procfs, labels, onSkipped: skippedNamespace }
+  const ofContainers = { procfs, cgroupfs, labels, onSkipped: skippedContainer }
+  const hangable = owned.use(new HangableSpace())
 
   const collectors: Record<CollectorName, () => Collector | undefined> = {
     connections: () =>
@@ -91,7 +100,18 @@ export async function startExporter(
       }),
     tcp: () => tcpCollector(table, labels),
     udp: () => udpCollector(table, labels),
-    sockstat: () => sockstatCollector({ procfs, labels, onSkipped: skippedNamespace }),
+    sockstat: () => sockstatCollector(ofNamespaces),
+    advtcp: () => advtcpCollector(ofNamespaces),
+    network: () => networkCollector(ofNamespaces),
+    resources: () => resourcesCollector(ofContainers),
+    processes: () => processesCollector(ofContainers),
+    filesystem: () =>
+      filesystemCollector({
+        ...{ procfs, labels, hangable, layers: new WritableLayers(runtimes, log) },
+        onSkipped: (kind, reason) => {
+          metrics.skipped(kind, reason)
+        },
+      }),
     tcp_health: () =>
       health &&
       tcpHealthCollector({

@@ -40,7 +40,7 @@ export class ExporterMetrics {
     })
     this.#skipped = new Counter({
       name: 'podsonar_skipped_total',
-      help: 'Containers and network namespaces that were left out of a collection, by reason.',
+      help: 'Containers, network namespaces and mounts that were left out of a collection, by reason.',
       labelNames: ['kind', 'reason'],
       registers,
     })
@@ -93,7 +93,7 @@ export class ExporterMetrics {
     for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost]) metric.remove()
   }
 
-  skipped(kind: 'container' | 'namespace', reason: string): void {
+  skipped(kind: 'container' | 'namespace' | 'mount', reason: string): void {
     this.#skipped.inc({ kind, reason })
   }
 

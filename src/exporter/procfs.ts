@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, PodsonarError, SettingsError } from '../common/errors.ts'
 import { parseCgroups, parseStartTime, type Cgroups } from './core/parse-process.ts'
@@ -125,6 +125,43 @@ export class Procfs {
         `Cannot read ns/net: ${JSON.stringify(link)}, expected net:[inode]`,
       )
     return Number(inode)
+  }
+
+  /** Ids of all processes. */
+  pids(): number[] {
+    return readdirSync(this.root)
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+  }
+
+  /** How many file descriptors a process has open, and how many of them are sockets. @throws as {@link text} */
+  descriptors(pid: number): { descriptors: number; sockets: number } {
+    const folder = join(this.root, `${pid}/fd`)
+    const names = this.#guard(pid, 'fd', () => readdirSync(folder))
+    const sockets = names.filter((name) => {
+      try {
+        return readlinkSync(join(folder, name)).startsWith('socket:')
+      } catch {
+        return false // closed meanwhile
+      }
+    })
+    return { descriptors: names.length, sockets: sockets.length }
+  }
+
+  /** Names of block devices by `major:minor`, from diskstats. */
+  blockDevices(): ReadonlyMap<string, string> {
+    const lines = this.#text('diskstats').split('\n')
+    return new Map(
+      lines.flatMap((line) => {
+        const [major, minor, name] = line.trim().split(/ +/)
+        return name === undefined ? [] : [[`${major ?? ''}:${minor ?? ''}`, name]]
+      }),
+    )
+  }
+
+  /** Where a path of a process' own view of the file system is for us. */
+  pathInRoot(pid: number, path: string): string {
+    return join(this.root, String(pid), 'root', path)
   }
 
   #text(path: string): string {

@@ -2,7 +2,7 @@ import { Family } from '../../common/exposition.ts'
 import type { Collector } from '../collector.ts'
 import { summarizeSockets, type SocketSummary } from '../core/socket-summary.ts'
 import type { LabelMaker } from '../core/labels.ts'
-import { eachNamespace } from '../each-namespace.ts'
+import { eachNamespace } from '../slices.ts'
 import type { Procfs } from '../procfs.ts'
 
 const help: Readonly<Record<keyof SocketSummary, string>> = {

@@ -8,15 +8,28 @@ import { PodsonarError } from '../../common/errors.ts'
  * @throws PodsonarError `malformed_proc_file`
  */
 export function parseStartTime(stat: string): string {
+  return numberField(stat, 22)
+}
+
+/**
+ * Number of threads of a process, field 20 of its stat.
+ *
+ * @throws PodsonarError `malformed_proc_file`
+ */
+export function parseThreads(stat: string): number {
+  return Number(numberField(stat, 20))
+}
+
+function numberField(stat: string, field: number): string {
   // The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const startTime = fields[19]
-  if (startTime === undefined || !/^\d+$/.test(startTime) || fields.length < 22)
+  const value = fields[field - 3]
+  if (value === undefined || !/^\d+$/.test(value) || fields.length < 22)
     throw new PodsonarError(
       'malformed_proc_file',
       `Cannot read stat: ${JSON.stringify(stat.slice(0, 100))}, expected 52 fields as in proc(5)`,
     )
-  return startTime
+  return value
 }
 
 /** The cgroups of a process, as seen from the reader's cgroup namespace. */

@@ -10,7 +10,7 @@ const sliceMs = 10
  *
  * @throws what `signal` is aborted with
  */
-async function eachInSlices<T>(
+export async function eachInSlices<T>(
   items: readonly T[],
   signal: AbortSignal,
   read: (item: T) => void,
