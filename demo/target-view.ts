@@ -81,14 +81,20 @@ export class DirectoryReader implements TargetView {
   }
 
   targets(): Promise<readonly SeenTarget[]> {
-    const seen = this.#entries().map(({ Service: { ID, Address, Port, Meta } }) => ({
-      job: jobOf(ID, Meta),
-      cluster: Meta['cluster_name'] ?? '',
-      shard: Meta['shard_path'] ?? '',
-      subject: subjectOf(Meta['namespace'], Meta['pod_name'], Meta['node_name'] ?? ''),
-      url: urlOf(Address, Port, Meta['metrics_path']),
-      ...(this.#outcomes.get(ID) ?? { health: 'unknown' as const, error: '', scrapedAtMs: undefined }),
-    }))
+    const seen = this.#entries().map(({ Service: { ID, Address, Port, Meta } }) => {
+      const url = urlOf(Address, Port, Meta['metrics_path'])
+      const job = jobOf(ID, Meta)
+      // As the shipped configuration: an exporter goes by its address, not by its pod.
+      const pod = job === 'podsonar-exporter' ? undefined : Meta['pod_name']
+      return {
+        job,
+        cluster: Meta['cluster_name'] ?? '',
+        shard: Meta['shard_path'] ?? '',
+        subject: subjectOf(Meta['namespace'], pod, Meta['instance'] ?? Meta['node_name'] ?? ''),
+        url,
+        ...(this.#outcomes.get(ID) ?? { health: 'unknown' as const, error: '', scrapedAtMs: undefined }),
+      }
+    })
     return Promise.resolve(seen)
   }
 

@@ -47,5 +47,5 @@ describeWith(['npm registry'], 'a fresh copy of the repository', () => {
       })
       expect(JSON.parse(settings)).toMatchObject({ MODE: mode, LOG_LEVEL: 'debug' })
     }
-  }, 300_000)
+  }, 900_000)
 })
