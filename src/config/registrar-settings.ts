@@ -161,6 +161,18 @@ export const registrarSettings = {
     format: integer(0, 100),
     default: 50,
   }),
+  leaderElection: optional({
+    env: 'LEADER_ELECTION',
+    doc: 'Only one of several replicas writes: the one that holds the Lease. The others are ready and wait.',
+    format: flag,
+    defaultDoc: 'true with CONSUL_BACKEND=catalog, else false',
+  }),
+  leaseName: setting({
+    env: 'LEASE_NAME',
+    doc: 'The name of that Lease, in the namespace of the service account or of the kubeconfig context.',
+    format: matching('name', /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a name as Kubernetes takes it'),
+    default: 'podsonar-registrar',
+  }),
   dryRun: setting({
     env: 'DRY_RUN',
     doc: 'Print what would be changed, change nothing.',

@@ -78,6 +78,14 @@ export class Reconciler implements AsyncDisposable {
     // Whoever is not interested must not be ended by a rejection.
     this.finished.catch(() => undefined)
     this.#reportSources()
+    // Also where another replica leads, and nothing here looks at them.
+    for (const source of [options.pods, options.nodes]) {
+      this.#subscriptions.use(
+        source.subscribe(() => {
+          this.#reportSources()
+        }),
+      )
+    }
     this.#subscriptions.use(
       options.leadership.subscribe(() => {
         this.#readDue = true

@@ -21,8 +21,9 @@ import { Guard } from './core/guard.ts'
 import { printPlan, type PlanFormat } from './core/print-plan.ts'
 import type { Plan } from './core/plan.ts'
 import { shardChooser } from './core/shard.ts'
+import { electsLeader, takePart } from './election.ts'
 import { heartbeatMs, HeartbeatKeeper } from './heartbeat.ts'
-import { soleLeadership } from './leadership.ts'
+import type { Leadership } from './leadership.ts'
 import { registrarMetrics } from './metrics.ts'
 import { registrarPage } from './page.ts'
 import { Reconciler } from './reconciler.ts'
@@ -40,11 +41,19 @@ export async function startRegistrar(
   const registry = createRegistry('registrar')
   const readiness = new Readiness()
   const clusterConfig = loadClusterConfig({ kubeconfig: config.kubeconfig })
-  const consul = config.consulAddress === 'embedded' ? undefined : new ConsulHttp(consulConnection(config))
+  const live: { reconciler?: Reconciler; leadership?: Leadership } = {}
+  electsLeader(config)
+  const consul =
+    config.consulAddress === 'embedded'
+      ? undefined
+      : new ConsulHttp({
+          ...consulConnection(config),
+          // A look at the term ends it when its time is up, though its timer may be late.
+          beforeCall: () => live.leadership?.term,
+        })
   if (consul !== undefined) owned.use(consul)
   const name = await clusterName(config.clusterName, consul, signal, log)
 
-  const live: { reconciler?: Reconciler } = {}
   const status = (): RegistrarStatus | undefined => live.reconciler?.status
   const facts = {
     consul: consul?.url.host ?? 'embedded',
@@ -86,6 +95,9 @@ export async function startRegistrar(
     },
   })
   owned.use(backend.registry)
+  // Before the reconciler, and so given up after it.
+  const leadership = takePart(config, { client, readiness, log }, owned)
+  live.leadership = leadership
   const heartbeat = new HeartbeatKeeper({
     registry: backend.registry,
     clusterName: name,
@@ -112,7 +124,7 @@ export async function startRegistrar(
       podsFollowNodes: config.podRoute === 'proxy',
       inheritFrom: config.shardPaths.length === 0 ? undefined : backend.other,
       syncPeriodMs: config.syncPeriodSeconds * 1000,
-      leadership: soleLeadership,
+      leadership,
       heartbeat: config.dryRun ? undefined : heartbeat,
       printPlan: config.dryRun ? planPrinter(config.planFormat) : undefined,
       once: config.once,

@@ -26,6 +26,8 @@ export interface ConsulConnection {
   readonly basicAuth?: string | undefined
   readonly tls: ConsulTls
   readonly datacenter?: string | undefined
+  /** Called right before each write is sent: the last chance to abort its signal. */
+  readonly beforeCall?: () => unknown
   /** Consul Enterprise. */
   readonly namespace?: string | undefined
   readonly partition?: string | undefined
@@ -107,6 +109,7 @@ export class ConsulHttp implements Disposable {
     const ctx = new EventEmitter()
     const cancel = (): void => void ctx.emit('cancel')
     const token = await this.#connection.token()
+    this.#connection.beforeCall?.()
     if (signal.aborted) throw connectionError(attempt, signal.reason)
     signal.addEventListener('abort', cancel, { once: true })
     try {
