@@ -70,7 +70,7 @@ h1{font-size:1.4rem;margin:0 0 .5rem}h2{font-size:1.05rem;margin:1.6rem 0 .5rem}
 nav{margin-left:auto;display:flex;gap:1rem}a{color:var(--accent)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
-th{font-weight:600}.ok{color:var(--ok)}.bad{color:var(--bad)}.muted,.empty{color:var(--muted)}
+th,td{white-space:nowrap}td:last-child{white-space:normal;min-width:8rem}th{font-weight:600}.ok{color:var(--ok)}.bad{color:var(--bad)}.muted,.empty{color:var(--muted)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}dt{color:var(--muted)}dd{margin:0}
 code{font:13px ui-monospace,monospace}`
 
