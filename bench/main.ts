@@ -4,6 +4,7 @@ import { renderReport, reportOf, type BenchResult } from './result.ts'
 /** Each benchmark is imported only when it runs. */
 const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   start: async () => (await import('./start.ts')).start(),
+  proxy: async () => (await import('./proxy.ts')).proxy(),
 }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))

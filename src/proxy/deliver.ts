@@ -37,9 +37,10 @@ export function deliver(
     })
     if (response.destroyed) return
 
-    // An answer that waits for another one on its connection has none to cork yet.
-    const corks = response.socket !== null
-    if (corks) response.cork()
+    // The connection itself is corked: Node's response, corked while it writes in chunks, may wait for a drain that never
+    // comes. An answer that waits for another one on its connection has none yet.
+    const { socket } = response
+    socket?.cork()
     source.on('data', (chunk: Buffer) => {
       bytes += chunk.length
       corked += chunk.length
@@ -50,19 +51,17 @@ export function deliver(
       response.write(chunk)
       if (corked < corkBytes) return
       corked = 0
-      if (corks) response.uncork()
+      socket?.uncork()
       // A corked connection would hold back what it still has, and never drain.
       if (response.writableNeedDrain) source.pause()
-      else if (corks) response.cork()
+      else socket?.cork()
     })
     response.on('drain', () => {
       if (!source.isPaused()) return
-      if (corks) response.cork()
+      socket?.cork()
       source.resume()
     })
     source.on('end', () => {
-      // end() alone would write the last chunk after the end of a chunked body (seen in Node 24).
-      if (response.writableCorked > 0) response.uncork()
       response.end()
     })
     source.on('error', () => {
