@@ -1,11 +1,9 @@
 /** A runtime that serves CRI v1 on a socket and gives prepared answers: for runtimes that cannot run here. */
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Server, ServerCredentials, status, type ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import { programProto } from './cri.ts'
 import { TemporaryFolder } from './files.ts'
-
-const protoFile = fileURLToPath(new URL('../proto/cri-runtime-v1.proto', import.meta.url))
 
 /**
  * Answers by method, in the camel-cased field names of proto/cri-runtime-v1.proto. A function gets the request; undefined
@@ -30,7 +28,7 @@ export class CriReplay implements AsyncDisposable {
 
   static async start(answers: CriAnswers): Promise<CriReplay> {
     const replay = new CriReplay(await TemporaryFolder.create('cri'))
-    const service = loadSync(protoFile, { longs: Number, enums: String })[
+    const service = loadSync(programProto, { longs: Number, enums: String })[
       'runtime.v1.RuntimeService'
     ] as ServiceDefinition
     const methods = Object.keys(service).filter((name) => name in answers)

@@ -1,22 +1,27 @@
 /** Calls of the Container Runtime Interface that the lab makes in the kubelet's place. */
 import { fileURLToPath } from 'node:url'
 import { Client, credentials, type ServiceDefinition } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader'
 
-const services = loadSync(fileURLToPath(new URL('proto/cri-pods.proto', import.meta.url)))
+/** What runs pods. */
+const podsProto = fileURLToPath(new URL('proto/cri-pods.proto', import.meta.url))
+/** What the exporter reads. */
+export const programProto: string = fileURLToPath(new URL('../proto/cri-runtime-v1.proto', import.meta.url))
 
-/** A connection to a runtime. Messages are plain objects with the camel-cased field names of lab/proto/cri-pods.proto. */
+/** A connection to a runtime. Messages are plain objects with the camel-cased field names of the proto file. */
 export class Cri implements Disposable {
   readonly #client: Client
+  readonly #services: PackageDefinition
 
-  constructor(socket: string) {
+  constructor(socket: string, protoFile = podsProto) {
+    this.#services = loadSync(protoFile, { longs: Number, enums: String })
     this.#client = new Client(`unix:${socket}`, credentials.createInsecure())
   }
 
   /** @throws the gRPC error, or after a minute */
   call<T = unknown>(service: 'RuntimeService' | 'ImageService', method: string, request: object): Promise<T> {
-    const definition = (services[`runtime.v1.${service}`] as ServiceDefinition)[method]
-    if (definition === undefined) throw new Error(`lab/proto/cri-pods.proto has no ${service}.${method}`)
+    const definition = (this.#services[`runtime.v1.${service}`] as ServiceDefinition)[method]
+    if (definition === undefined) throw new Error(`the proto file has no ${service}.${method}`)
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
         definition.path,

@@ -24,11 +24,17 @@ export class Program implements AsyncDisposable {
   /**
    * Starts `podsonar ARGS` with `settings` as its environment (and PATH and HOME, nothing else of this process's).
    * Ports default to free ones.
+   *
+   * @param program the entry point, for one that was built elsewhere
    */
-  static async start(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<Program> {
+  static async start(
+    args: readonly string[],
+    settings: Readonly<Record<string, string>>,
+    program = entry,
+  ): Promise<Program> {
     const { PATH, HOME } = process.env
     const env = { PATH, HOME, PORT: '0', OPS_PORT: '0', LOG_FORMAT: 'json', ...settings }
-    return new Program(await Process.start(`podsonar ${args.join(' ')}`, entry, args, { env }))
+    return new Program(await Process.start(`podsonar ${args.join(' ')}`, program, args, { env }))
   }
 
   /** The log so far. */

@@ -3,7 +3,9 @@
  * Format: Prometheus text format 0.0.4 and OpenMetrics 1.0.0, whose sample lines are the same for what is used here.
  */
 
-export type MetricType = 'counter' | 'gauge' | 'histogram'
+export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary'
+
+export type ExpositionFormat = 'prometheus' | 'openmetrics'
 
 /** Names and values of labels, in the order in which they are written. */
 export type Labels = Readonly<Record<string, string>>
@@ -37,6 +39,11 @@ export class Family {
     this.#add('', labels, value)
   }
 
+  /** Adds a sample whose name has a suffix: `_bucket`, `_sum` or `_count` of a histogram that was made elsewhere. */
+  addSuffixed(suffix: string, labels: string, value: number): void {
+    this.#add(suffix, labels, value)
+  }
+
   /**
    * Adds a histogram.
    *
@@ -63,12 +70,21 @@ export class Family {
   }
 
   /** The family as text; empty without samples. */
-  render(format: 'prometheus' | 'openmetrics'): string {
+  render(format: ExpositionFormat): string {
     if (this.#count === 0) return ''
-    const name =
-      format === 'openmetrics' && this.#type === 'counter' ? this.name.replace(/_total$/, '') : this.name
+    const [name, type] =
+      format === 'openmetrics' && this.#type === 'counter'
+        ? this.#openMetricsCounter()
+        : [this.name, this.#type]
     const help = this.#help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-    return `# HELP ${name} ${help}\n# TYPE ${name} ${this.#type}\n${this.#samples}`
+    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${this.#samples}`
+  }
+
+  /** A counter's family is named without `_total` there; one whose sample lacks it (cAdvisor's) is no counter to it. */
+  #openMetricsCounter(): [name: string, type: string] {
+    return this.name.endsWith('_total')
+      ? [this.name.slice(0, -'_total'.length), 'counter']
+      : [this.name, 'unknown']
   }
 }
 

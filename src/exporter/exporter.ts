@@ -3,9 +3,9 @@ import { Backoff } from '../common/backoff.ts'
 import { describeError } from '../common/errors.ts'
 import { never, pause, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
+import { sendMetrics } from '../common/web/metrics-reply.ts'
 import { opsHandler, probePaths } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
-import { sendText } from '../common/web/reply.ts'
 import { WebServer } from '../common/web/server.ts'
 import type { CollectorName, ExporterConfig } from '../config/exporter-settings.ts'
 import { Cgroupfs } from './cgroupfs.ts'
@@ -156,11 +156,12 @@ export async function startExporter(
             const { results } = await collect(
               scrapeBudgetMs(request.headers['x-prometheus-scrape-timeout-seconds']),
             )
-            const text = results
-              .flatMap(({ families = [] }) => families)
-              .map((family) => family.render('prometheus'))
-              .join('')
-            sendText(response, 200, registry.contentType, text + (await registry.metrics()))
+            await sendMetrics(
+              request,
+              response,
+              results.flatMap(({ families = [] }) => families),
+              registry,
+            )
           },
         },
       }),
