@@ -1,4 +1,4 @@
-/** A container image without a registry: busybox in an OCI image layout, as one tar file that `ctr` and Docker import. */
+/** Container images without a builder and a registry: an OCI image layout as one tar file that `ctr` and Docker import. */
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -26,17 +26,48 @@ export async function writeRootfs(folder: string, busybox: string): Promise<stri
 }
 
 /**
- * Writes the image as an OCI layout tar.
+ * Writes the busybox image as an OCI layout tar.
  *
  * @returns its path, inside `folder`
  */
 export async function writeImage(folder: string, busybox: string): Promise<string> {
   const rootfs = await writeRootfs(folder, busybox)
+  return writeOciImage(folder, {
+    rootfs,
+    name: imageName,
+    config: { Entrypoint: ['/bin/sleep', '1000000000'], Env: ['PATH=/bin:/usr/sbin:/usr/bin'] },
+  })
+}
+
+/** The part of an OCI image's `config` that is used (image-spec, config.md). */
+export interface ImageConfig {
+  readonly Entrypoint: readonly string[]
+  readonly Env?: readonly string[]
+  readonly User?: string
+}
+
+export interface ImageContent {
+  /** The root file system's folder. */
+  readonly rootfs: string
+  /** As a runtime lists it, with its registry and tag: `docker.io/library/podsonar:0.1.0`. */
+  readonly name: string
+  readonly config: ImageConfig
+}
+
+/**
+ * Writes an image of one layer, for this machine's architecture, as an OCI layout tar.
+ *
+ * @returns its path, inside `folder`
+ */
+export async function writeOciImage(
+  folder: string,
+  { rootfs, name, config: settings }: ImageContent,
+): Promise<string> {
   const layout = join(folder, 'oci')
   const blobs = join(layout, 'blobs/sha256')
   await mkdir(blobs, { recursive: true })
   const layer = join(folder, 'layer.tar')
-  await run('tar', ['-C', rootfs, '-cf', layer, '.'])
+  await run('tar', ['--owner=0', '--group=0', '--numeric-owner', '-C', rootfs, '-cf', layer, '.'])
 
   /** Stores a blob; gives what a manifest says of it. */
   const blob = async (mediaType: string, content: Buffer | object): Promise<Descriptor> => {
@@ -49,7 +80,7 @@ export async function writeImage(folder: string, busybox: string): Promise<strin
   const config = await blob('application/vnd.oci.image.config.v1+json', {
     architecture: { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch,
     os: 'linux',
-    config: { Entrypoint: ['/bin/sleep', '1000000000'], Env: ['PATH=/bin:/usr/sbin:/usr/bin'] },
+    config: settings,
     rootfs: { type: 'layers', diff_ids: [layerBlob.digest] },
   })
   const manifest = await blob('application/vnd.oci.image.manifest.v1+json', {
@@ -58,7 +89,7 @@ export async function writeImage(folder: string, busybox: string): Promise<strin
     config,
     layers: [layerBlob],
   })
-  const annotations = { 'io.containerd.image.name': imageName }
+  const annotations = { 'io.containerd.image.name': name }
   await writeFile(
     join(layout, 'index.json'),
     JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }),
