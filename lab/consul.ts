@@ -17,6 +17,8 @@ export async function consulProgram(): Promise<string> {
 export interface ConsulOptions {
   /** @default consul-1 */
   readonly nodeName?: string
+  /** The address it listens on, where others than this machine are to reach it. @default 127.0.0.1 */
+  readonly address?: string
   /** Further agent configuration, merged over the development defaults. */
   readonly config?: Readonly<Record<string, unknown>>
   /** Keep data on disk, so that {@link Consul.restart} finds it again. @default false: in memory, a restart is empty */
@@ -65,6 +67,7 @@ export class Consul implements AsyncDisposable {
   /** Starts a server, or a client agent, and waits until there is a leader that knows it. */
   static async start({
     nodeName = 'consul-1',
+    address = '127.0.0.1',
     config = {},
     persistent = false,
     join: server,
@@ -84,11 +87,11 @@ export class Consul implements AsyncDisposable {
         ? {}
         : { acl: { enabled: true, default_policy: 'deny', tokens: { master: token, agent: token } } }
     const args = [
-      ...['agent', ...mode, `-node=${nodeName}`, '-bind=127.0.0.1', '-client=127.0.0.1'],
+      ...['agent', ...mode, `-node=${nodeName}`, `-bind=${address}`, `-client=${address}`],
       ...['-hcl', JSON.stringify({ ports, disable_update_check: true, ...acl, ...config })],
     ]
     const started = await Process.start('consul', await consulProgram(), args)
-    const place = { url: `http://127.0.0.1:${http}`, nodeName, serf: `127.0.0.1:${serf}`, token }
+    const place = { url: `http://${address}:${http}`, nodeName, serf: `${address}:${serf}`, token }
     const consul = new Consul(owned.move(), args, started, place)
     await consul.#ready()
     return consul

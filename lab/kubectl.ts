@@ -1,6 +1,7 @@
 /** kubectl 1.32 with kustomize 5.5, from Debian trixie: what it prints, what it does to a cluster. */
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
+import { cacheFolder } from './files.ts'
 import { unpacked } from './needs.ts'
 import { run } from './process.ts'
 
@@ -25,7 +26,9 @@ export interface KubernetesObject {
  */
 export async function kubectl(args: readonly string[], kubeconfig?: string): Promise<string> {
   const program = join(await unpacked('kubectl'), 'usr/bin/kubectl')
-  return run(program, args, { env: { PATH: process.env['PATH'], KUBECONFIG: kubeconfig ?? '/dev/null' } })
+  // It caches what a server knows below HOME.
+  const env = { PATH: process.env['PATH'], HOME: cacheFolder, KUBECONFIG: kubeconfig ?? '/dev/null' }
+  return run(program, args, { env })
 }
 
 /** What `kubectl kustomize FOLDER` gives, in the order in which it is to be applied. */

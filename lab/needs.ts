@@ -26,7 +26,7 @@ const packages = {
 export type Unpacked = keyof typeof packages
 /** What {@link prepare} makes ready. `bpf`: the compiled eBPF objects. */
 export type Prepared = Unpacked | 'bpf'
-export type Need = Prepared | 'root' | 'npm registry'
+export type Need = Prepared | 'root' | 'npm registry' | 'Kubernetes cluster'
 
 /** Unpacks what is not there yet; gives, for each that cannot be had, why. */
 export async function prepare(
@@ -65,6 +65,10 @@ export function libbpfFile(): string {
 export function missingFor(need: Need): string | undefined {
   if (need === 'root') return process.getuid?.() === 0 ? undefined : 'needs root'
   if (need === 'bpf') return missingBpf() ?? missingFor('libbpf')
+  if (need === 'Kubernetes cluster')
+    return process.env['PODSONAR_TEST_KUBECONFIG']
+      ? undefined
+      : 'PODSONAR_TEST_KUBECONFIG does not name a cluster'
   if (need === 'npm registry')
     return spawnSync('npm', ['ping']).status === 0 ? undefined : 'the npm registry does not answer'
   const { suite, names } = packages[need]

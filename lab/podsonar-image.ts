@@ -19,7 +19,8 @@ export async function imageConfig(): Promise<ImageConfig> {
   const stage = text.slice(text.lastIndexOf('\nFROM '))
   const value = (instruction: string): string => {
     const found = new RegExp(`^${instruction} (.+)$`, 'm').exec(stage)?.[1]
-    if (found === undefined) throw new Error(`Cannot read the Dockerfile: its last stage has no ${instruction}`)
+    if (found === undefined)
+      throw new Error(`Cannot read the Dockerfile: its last stage has no ${instruction}`)
     return found
   }
   return {

@@ -48,25 +48,38 @@ export async function buildRootfs(
   folder: string,
   { node = process.execPath }: RootfsOptions = {},
 ): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  if ((await readdir(folder)).length > 0)
-    throw new Error(`Cannot build a root file system in ${folder}: expected an empty folder`)
-  for (const name of ['app', 'dev', 'etc', 'proc', 'run', 'sys', 'tmp', 'usr/bin', 'usr/lib', 'usr/lib64'])
-    await mkdir(join(folder, name), { recursive: true })
-  await chmod(join(folder, 'tmp'), 0o1777)
-  for (const name of ['bin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(folder, name))
-  for (const [name, text] of Object.entries(accounts)) await writeFile(join(folder, 'etc', name), text)
-
-  const unpacked = await unpackDebian('bookworm', packages)
-  await copyLibraries(unpacked, folder)
+  await rootfsFolders(folder)
+  await mkdir(join(folder, 'app'))
+  const unpacked = await copyLibraries(folder, packages)
   await copyFile(join(unpacked, 'usr/bin/env'), join(folder, 'usr/bin/env'))
   await copyFile(node, join(folder, 'usr/bin/node'))
   await copyProgram(join(folder, 'app'))
   await symlink('/app/dist/main.js', join(folder, 'usr/bin/podsonar'))
 }
 
-/** Shared objects, and the licences of the packages that they come from. */
-async function copyLibraries(unpacked: string, folder: string): Promise<void> {
+/**
+ * Writes the empty folders, the merged /usr and the accounts of a root file system.
+ *
+ * @throws Error unless `folder` is empty or missing
+ */
+export async function rootfsFolders(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  if ((await readdir(folder)).length > 0)
+    throw new Error(`Cannot build a root file system in ${folder}: expected an empty folder`)
+  for (const name of ['dev', 'etc', 'proc', 'run', 'sys', 'tmp', 'usr/bin', 'usr/lib', 'usr/lib64'])
+    await mkdir(join(folder, name), { recursive: true })
+  await chmod(join(folder, 'tmp'), 0o1777)
+  for (const name of ['bin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(folder, name))
+  for (const [name, text] of Object.entries(accounts)) await writeFile(join(folder, 'etc', name), text)
+}
+
+/**
+ * Copies the shared objects of Debian bookworm's packages, and the licences.
+ *
+ * @returns the folder that the packages are unpacked in
+ */
+export async function copyLibraries(folder: string, names: readonly string[]): Promise<string> {
+  const unpacked = await unpackDebian('bookworm', names)
   for (const top of ['lib', 'usr/lib']) {
     const from = join(unpacked, top, multiarch())
     const to = join(folder, 'usr/lib', multiarch())
@@ -78,7 +91,7 @@ async function copyLibraries(unpacked: string, folder: string): Promise<void> {
   const loader = process.arch === 'arm64' ? 'lib/ld-linux-aarch64.so.1' : 'lib64/ld-linux-x86-64.so.2'
   await rm(join(folder, 'usr', loader), { force: true })
   await symlink(`/usr/lib/${multiarch()}/${loader.split('/').at(-1) ?? ''}`, join(folder, 'usr', loader))
-  for (const name of packages) {
+  for (const name of names) {
     const target = join(folder, 'usr/share/doc', name)
     await mkdir(target, { recursive: true })
     // A link, where a package shares its source's licence with another: cp follows it.
@@ -86,6 +99,7 @@ async function copyLibraries(unpacked: string, folder: string): Promise<void> {
       dereference: true,
     }).catch(() => undefined)
   }
+  return unpacked
 }
 
 /** dist/, proto/, package.json and the npm packages that the lock file has for production. */
