@@ -2,7 +2,7 @@
 import ts from 'typescript'
 import type { KubernetesObject } from '../../lab/kubectl.ts'
 
-export interface Container {
+interface Container {
   readonly name: string
   readonly image: string
   readonly args?: readonly string[]
@@ -69,7 +69,7 @@ export function workloads(objects: readonly KubernetesObject[]): Record<string, 
   )
 }
 
-export interface Rule {
+interface Rule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
   readonly verbs: readonly string[]

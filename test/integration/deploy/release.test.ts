@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { TemporaryFolder } from '../../../lab/files.ts'
+import { run } from '../../../lab/process.ts'
+import { imageConfig } from '../../../lab/podsonar-image.ts'
+import { buildRootfs } from '../../../lab/rootfs.ts'
+import { version } from '../../../src/common/version.ts'
+import { describeWith } from '../../setup/needs.ts'
+
+const project = fileURLToPath(new URL('../../../', import.meta.url))
+
+interface Sbom {
+  readonly bomFormat: string
+  readonly metadata: { readonly component: { readonly purl: string } }
+  readonly components: readonly { readonly name: string }[]
+}
+
+describeWith(['bpf', 'root'], 'what is released', () => {
+  let folder: TemporaryFolder
+  beforeAll(async () => {
+    folder = await TemporaryFolder.create('release')
+    // Builds dist/ first: the package's own "prepack".
+    await run('npm', ['pack', '--pack-destination', folder.path], { cwd: project })
+  })
+  afterAll(async () => {
+    await folder[Symbol.asyncDispose]()
+  })
+
+  it('has a package whose podsonar command runs, with all that it reads and nothing of the workshop', async () => {
+    await run('tar', ['-xf', join(folder.path, `podsonar-${version}.tgz`), '-C', folder.path])
+    const unpacked = join(folder.path, 'package')
+    const parts = ['LICENSE', 'README.md', 'deploy', 'dist', 'docs', 'package.json', 'proto']
+    expect((await readdir(unpacked)).sort()).toEqual(parts)
+    await symlink(join(project, 'node_modules'), join(unpacked, 'node_modules'))
+    expect(await run(join(unpacked, 'dist/main.js'), ['--version'])).toBe(`podsonar ${version}\n`)
+    expect(existsSync(join(unpacked, 'dist/bpf'))).toBe(true)
+  })
+
+  it('has an image that is small, has no shell, and runs without root', async () => {
+    const rootfs = join(folder.path, 'rootfs')
+    await buildRootfs(rootfs)
+    const [kib] = (await run('du', ['-sk', '--apparent-size', rootfs])).split('\t')
+    expect(Number(kib) / 1024).toBeLessThan(190)
+    expect((await readdir(join(rootfs, 'usr/bin'))).sort()).toEqual(['env', 'node', 'podsonar'])
+    expect(await readdir(join(rootfs, 'app/node_modules'))).not.toContain('vitest')
+    for (const name of ['usr/lib', 'app/dist/bpf', 'app/proto'])
+      expect(existsSync(join(rootfs, name))).toBe(true)
+
+    const { Entrypoint: entry, Env: variables = [], User: user = '' } = await imageConfig()
+    expect(user).toBe('65532:65532')
+    const inside = (args: readonly string[]) =>
+      run('chroot', [`--userspec=${user}`, rootfs, '/usr/bin/env', '-i', ...variables, ...entry, ...args])
+    await mkdir(join(rootfs, 'proc'), { recursive: true })
+    expect(await inside(['--version'])).toBe(`podsonar ${version}\n`)
+    expect(JSON.parse(await inside(['config', 'proxy']))).toMatchObject({ MODE: 'proxy', PORT: 8080 })
+  })
+
+  it('is called by its version everywhere', async () => {
+    const text = await readFile(join(project, 'docs/install.md'), 'utf8')
+    const named = [...text.matchAll(/podsonar:(\d\S+)/g)].map(([, found]) => found)
+    expect([...new Set(named)]).toEqual([version])
+    for (const name of ['ci', 'release']) {
+      const workflow = parse(await readFile(join(project, `.github/workflows/${name}.yml`), 'utf8')) as {
+        jobs: { test: { steps: { run?: string }[] } }
+      }
+      expect(workflow.jobs.test.steps.at(-1)).toEqual({ run: '.ci/run' })
+    }
+  })
+
+  it('has a list of what is in it: CycloneDX, with every package of production', async () => {
+    const text = await run('npm', ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev'], { cwd: project })
+    const sbom = JSON.parse(text) as Sbom
+    expect(sbom.bomFormat).toBe('CycloneDX')
+    expect(sbom.metadata.component.purl).toBe(`pkg:npm/podsonar@${version}`)
+    const names = sbom.components.map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining(['prom-client', '@kubernetes/client-node', 'koffi']))
+    expect(names).not.toContain('vitest')
+  })
+})
