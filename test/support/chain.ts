@@ -78,10 +78,14 @@ export class Chain implements AsyncDisposable {
     }
   }
 
-  /** Applies an overlay through a kustomization like the one that docs/install.md shows, and waits until all is ready. */
-  static async deploy(overlay: string): Promise<Chain> {
+  /**
+   * Applies an overlay through a kustomization like the one that docs/install.md shows, and waits until all is ready.
+   *
+   * @param shared a Consul of the caller instead of a new one
+   */
+  static async deploy(overlay: string, shared?: Consul): Promise<Chain> {
     await using owned = new AsyncDisposableStack()
-    const consul = owned.use(await Consul.start({ address: chainSettings.host }))
+    const consul = shared ?? owned.use(await Consul.start({ address: chainSettings.host }))
     const folder = owned.use(await TemporaryFolder.create('chain'))
     await writeKustomization(folder.path, overlay, consul)
     const versions = (await cluster(['api-versions'])).split('\n')
@@ -129,31 +133,46 @@ export async function remove(objects: readonly KubernetesObject[]): Promise<void
     await cluster(['delete', kind, metadata.name, '--ignore-not-found', '--timeout=120s'])
 }
 
+/** The CLUSTER_NAME that {@link Chain.deploy} gives. */
+export function clusterNameOf(overlay: string): string {
+  return `chain-${overlay}`
+}
+
+/** Where agents in pods join a Consul of this machine. */
+export async function serfAddress(consul: Consul): Promise<string> {
+  const self = await consul.get<{ DebugConfig: { SerfPortLAN: number } }>('/v1/agent/self')
+  return `${chainSettings.host}:${self.DebugConfig.SerfPortLAN}`
+}
+
 async function writeKustomization(folder: string, overlay: string, consul: Consul): Promise<void> {
   const address = new URL(consul.url).host
-  const registrar = [`CLUSTER_NAME=chain-${overlay}`, 'POD_LABELS=app']
+  const registrar = [`CLUSTER_NAME=${clusterNameOf(overlay)}`, 'POD_LABELS=app']
   const generators: object[] = []
   const map = (name: string, literals: readonly string[], behavior = 'merge', namespace = 'podsonar') => {
     generators.push({ name, namespace, behavior, literals })
   }
   if (overlay === 'catalog') registrar.push(`CONSUL_ADDRESS=${address}`)
   else {
-    const self = await consul.get<{ DebugConfig: { SerfPortLAN: number } }>('/v1/agent/self')
-    const join = [`${chainSettings.host}:${self.DebugConfig.SerfPortLAN}`]
+    const join = [await serfAddress(consul)]
     map('podsonar-consul-agent', [`site.json=${JSON.stringify({ retry_join: join, ports: { grpc: -1 } })}`])
   }
-  map('podsonar-registrar', registrar)
+  map('podsonar-registrar-settings', registrar)
   const patches: object[] = []
   const authority = await kubeletAuthority()
-  if (authority === undefined) map('podsonar-proxy', ['KUBELET_INSECURE_TLS=true'])
+  if (authority === undefined) map('podsonar-proxy-settings', ['KUBELET_INSECURE_TLS=true'])
   else {
     map('podsonar-kubelet-ca', [`ca.crt=${authority}`], 'create')
-    map('podsonar-proxy', ['KUBELET_CERTIFICATE_AUTHORITY=/etc/podsonar/kubelet-ca/ca.crt'])
+    map('podsonar-proxy-settings', ['KUBELET_CERTIFICATE_AUTHORITY=/etc/podsonar/kubelet-ca/ca.crt'])
   }
   const { containerd } = chainSettings
   if (containerd !== undefined && !containerd.startsWith('/run/')) {
     // A runtime at an unusual place: its folder is mounted, and named.
-    map('podsonar-exporter', [`RUNTIME_ENDPOINT=unix:///host${containerd}`], 'merge', 'podsonar-exporter')
+    map(
+      'podsonar-exporter-settings',
+      [`RUNTIME_ENDPOINT=unix:///host${containerd}`],
+      'merge',
+      'podsonar-exporter',
+    )
     const mount = { name: 'runtime', mountPath: `/host${dirname(containerd)}`, readOnly: true }
     const volume = { name: 'runtime', hostPath: { path: dirname(containerd), type: 'Directory' } }
     patches.push({

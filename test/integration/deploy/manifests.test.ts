@@ -187,6 +187,20 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
       })
     })
 
+    it('gives the registrar the lease that it asks for', () => {
+      if (entry === 'overlays/agent') return
+      const role = objectsOf(entry).find(({ kind }) => kind === 'Role')
+      expect(role?.['rules']).toEqual([
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+        {
+          apiGroups: ['coordination.k8s.io'],
+          resources: ['leases'],
+          resourceNames: [schema.registrar.leaseName.default],
+          verbs: ['get', 'update'],
+        },
+      ])
+    })
+
     it('runs images of this version', () => {
       const images = Object.values(workloads(objectsOf(entry)))
         .flatMap(({ pod }) => pod.containers.map(({ image }) => image))
