@@ -3,6 +3,7 @@ import { renderReport, reportOf, type BenchResult } from './result.ts'
 
 /** Each benchmark is imported only when it runs. */
 const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
+  exporter: async () => (await import('./exporter.ts')).exporter(),
   start: async () => (await import('./start.ts')).start(),
   proxy: async () => (await import('./proxy.ts')).proxy(),
 }

@@ -1,5 +1,16 @@
 import { commonSettings, podLabelSettings } from './common-settings.ts'
-import { flag, folder, integer, list, listenPort, oneOf, readableFile, text, unixEndpoint } from './format.ts'
+import {
+  flag,
+  folder,
+  integer,
+  list,
+  listenPort,
+  matching,
+  oneOf,
+  readableFile,
+  text,
+  unixEndpoint,
+} from './format.ts'
 import { optional, setting, type Values } from './setting.ts'
 
 /** Every collector that COLLECTORS may name. */
@@ -79,6 +90,18 @@ export const exporterSettings = {
     doc: 'Comma-separated collectors to run. The last four serve names that the kubelet already serves.',
     format: list(oneOf(...collectorNames)),
     default: ['connections', 'tcp', 'udp', 'sockstat', 'filesystem', 'tcp_health'],
+  }),
+  falconPushUrl: optional({
+    env: 'FALCON_PUSH_URL',
+    doc: "Where an open-falcon agent takes values, as http://127.0.0.1:1988/v1/push: each container's six socket figures go there.",
+    format: matching('URL', /^https?:\/\/[^\s/]+\/\S*$/, 'an http or https URL'),
+    defaultDoc: 'nothing is pushed',
+  }),
+  falconStepSeconds: setting({
+    env: 'FALCON_STEP',
+    doc: 'Seconds between the values for open-falcon.',
+    format: integer(1, 3_600),
+    default: 60,
   }),
   connectionsInboundPorts: setting({
     env: 'CONNECTIONS_INBOUND_PORTS',

@@ -16,15 +16,17 @@ import { filesystemCollector } from './collectors/filesystem.ts'
 import { networkCollector } from './collectors/network.ts'
 import { processesCollector } from './collectors/processes.ts'
 import { resourcesCollector } from './collectors/resources.ts'
-import { sockstatCollector } from './collectors/sockstat.ts'
+import { readSummary, sockstatCollector } from './collectors/sockstat.ts'
 import { tcpHealthCollector } from './collectors/tcp-health.ts'
 import { tcpCollector } from './collectors/tcp.ts'
 import { udpCollector } from './collectors/udp.ts'
 import { ContainerCache } from './container-cache.ts'
+import { falconValues, type FalconValue } from './core/falcon.ts'
 import { LabelMaker } from './core/labels.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
 import { openTcpHealth } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
+import { FalconPusher } from './falcon.ts'
 import { ExporterMetrics } from './metrics.ts'
 import { exporterPage } from './page.ts'
 import { Procfs } from './procfs.ts'
@@ -32,6 +34,7 @@ import { ProcfsTableSource } from './procfs-table.ts'
 import { Runtimes } from './runtimes/runtimes.ts'
 import { scrapeBudgetMs, Scraper, type Collection } from './scrape.ts'
 import { SharedTable } from './shared-table.ts'
+import { eachNamespace } from './slices.ts'
 import { HangableSpace } from './space.ts'
 import { WritableLayers } from './writable-layers.ts'
 
@@ -167,6 +170,32 @@ export async function startExporter(
       }),
     }),
   )
+
+  if (config.falconPushUrl !== undefined) {
+    const { falconStepSeconds: stepSeconds } = config
+    owned.use(
+      new FalconPusher({
+        ...{ url: config.falconPushUrl, stepSeconds, log },
+        read: async (timestamp) => {
+          const { namespaces } = await containers.refresh()
+          const moment = { endpoint: config.nodeName, timestamp, step: stepSeconds }
+          const values: FalconValue[] = []
+          await eachNamespace(namespaces, signal, skippedNamespace, (namespace, pid) => {
+            const summary = readSummary(procfs, pid)
+            for (const container of namespace.containers)
+              values.push(...falconValues(container, summary, moment))
+          })
+          return values
+        },
+        onPushed: (values) => {
+          metrics.falcon('pushed', values)
+        },
+        onDropped: (values) => {
+          metrics.falcon('dropped', values)
+        },
+      }),
+    )
+  }
 
   const stopped = new AbortController()
   const warmUp = untilListed(containers, runtimes, readiness, AbortSignal.any([signal, stopped.signal]))

@@ -17,6 +17,8 @@ export class ExporterMetrics {
   readonly #tornChains
   readonly #healthConnections
   readonly #healthLost
+  readonly #falconPushed
+  readonly #falconDropped
   #lost = 0
 
   constructor(registry: Registry) {
@@ -89,6 +91,18 @@ export class ExporterMetrics {
       help: 'TCP events that tcp_health could not count, for want of room or because two met on a processor.',
       registers,
     })
+    this.#falconPushed = new Counter({
+      name: 'podsonar_falcon_pushed_values_total',
+      help: 'Values that the open-falcon agent took.',
+      registers,
+    })
+    this.#falconDropped = new Counter({
+      name: 'podsonar_falcon_dropped_values_total',
+      help: 'Values that were thrown away because the open-falcon agent did not take them.',
+      registers,
+    })
+    // Absent, not zero, where open-falcon is not used.
+    for (const metric of [this.#falconPushed, this.#falconDropped]) metric.remove()
     // Absent, not zero, where eBPF is not used.
     for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost]) metric.remove()
   }
@@ -107,6 +121,11 @@ export class ExporterMetrics {
     this.#healthConnections.set(connections)
     this.#healthLost.inc(lost >= this.#lost ? lost - this.#lost : lost)
     this.#lost = lost
+  }
+
+  falcon(outcome: 'pushed' | 'dropped', values: number): void {
+    if (outcome === 'pushed') this.#falconPushed.inc(values)
+    else this.#falconDropped.inc(values)
   }
 
   folded(bound: 'pod' | 'node', series: number): void {

@@ -31,15 +31,20 @@ export function sockstatCollector({ procfs, labels, onSkipped }: SockstatOptions
         family: new Family(`container_sockstat_${figure}`, 'gauge', help[figure]),
       }))
       await eachNamespace(snapshot.namespaces, signal, onSkipped, (namespace, pid) => {
-        const summary = summarizeSockets(
-          procfs.text(pid, 'net/sockstat'),
-          procfs.optionalText(pid, 'net/sockstat6'),
-          procfs.text(pid, 'net/snmp'),
-        )
+        const summary = readSummary(procfs, pid)
         const own = labels.namespace(namespace)
         for (const { figure, family } of families) family.add(own, summary[figure])
       })
       return families.map(({ family }) => family)
     },
   }
+}
+
+/** The figures of the network namespace that a process is in. @throws as Procfs.text, or `malformed_proc_file` */
+export function readSummary(procfs: Procfs, pid: number): SocketSummary {
+  return summarizeSockets(
+    procfs.text(pid, 'net/sockstat'),
+    procfs.optionalText(pid, 'net/sockstat6'),
+    procfs.text(pid, 'net/snmp'),
+  )
 }

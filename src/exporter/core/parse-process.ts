@@ -50,7 +50,9 @@ export interface Cgroups {
 export function parseCgroups(text: string): Cgroups {
   let unified: string | undefined
   const byController = new Map<string, string>()
-  for (const line of text.split('\n').slice(0, -1)) {
+  const lines = text.split('\n')
+  // What is behind the last newline is a cut line, or nothing.
+  for (const line of lines.at(-1) === '' && lines.length > 1 ? lines.slice(0, -1) : lines) {
     const match = /^(\d+):([^:]*):(\/.*)$/.exec(line)
     const [, id, controllers = '', path = ''] = match ?? []
     if (match === null || !text.endsWith('\n'))
