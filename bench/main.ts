@@ -6,6 +6,7 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   exporter: async () => (await import('./exporter.ts')).exporter(),
   start: async () => (await import('./start.ts')).start(),
   proxy: async () => (await import('./proxy.ts')).proxy(),
+  sockets: async () => (await import('./sockets.ts')).sockets(),
 }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))

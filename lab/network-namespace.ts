@@ -1,5 +1,5 @@
 /** Network namespaces with sockets in them. Needs root. */
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Process } from './process.ts'
 import { waitFor } from './wait.ts'
@@ -43,12 +43,10 @@ export class SocketHolder implements AsyncDisposable {
     return SocketHolder.#start(['--net', 'sh', '-c', script, 'sh', ...inner])
   }
 
-  /** In the namespace of each process, `count` connections (twice as many sockets) from 10.1.2.3 to itself. */
-  static connections(count: number, pids: readonly number[]): Promise<SocketHolder> {
-    return SocketHolder.#start(
-      [process.execPath, holder, 'connections', String(count), ...pids.map(String)],
-      true,
-    )
+  /** In the namespace of each process, `count` connections (twice as many sockets) from 10.1.2.3 to `ports` of its own. */
+  static connections(count: number, ports: number, pids: readonly number[]): Promise<SocketHolder> {
+    const numbers = [count, ports, ...pids].map(String)
+    return SocketHolder.#start([process.execPath, holder, 'connections', ...numbers], true)
   }
 
   /**
@@ -91,6 +89,43 @@ export class SocketHolder implements AsyncDisposable {
 }
 
 /** Inode of the network namespace of a process. */
-function networkNamespace(pid: number): number {
+export function networkNamespace(pid: number): number {
   return statSync(`/proc/${pid}/ns/net`).ino
+}
+
+/** Network namespaces without anything in them, each with a process that sleeps. */
+export class BareNamespaces implements AsyncDisposable {
+  readonly #process: Process
+
+  private constructor(process: Process) {
+    this.#process = process
+  }
+
+  static async create(count: number): Promise<BareNamespaces> {
+    const script = `n=0; while [ $n -lt ${count} ]; do unshare --net sleep infinity & n=$((n + 1)); done; wait`
+    const namespaces = new BareNamespaces(await Process.start('namespaces', 'sh', ['-c', script]))
+    const own = networkNamespace(process.pid)
+    try {
+      await waitFor(`${count} network namespaces`, () => {
+        const { pids } = namespaces
+        return pids.length === count && pids.every((pid) => networkNamespace(pid) !== own)
+      })
+      return namespaces
+    } catch (error) {
+      await namespaces[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** One process of each. */
+  get pids(): number[] {
+    const { pid } = this.#process
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    return children === '' ? [] : children.split(' ').map(Number)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const pid of this.pids) process.kill(pid)
+    await this.#process.exited
+  }
 }

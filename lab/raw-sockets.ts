@@ -145,6 +145,22 @@ export function close(fd: number): void {
   call('close', fd)
 }
 
+/** Sends all of `data`. */
+export function sendAll(fd: number, data: Buffer): void {
+  call('send', fd, data, data.length, 0)
+}
+
+/** A socket for sock_diag(7), in the namespace that this thread is in. */
+export function netlink(): Disposable & { readonly number: number } {
+  const number = call('socket', 16, 3, 4) // AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG
+  return {
+    number,
+    [Symbol.dispose]() {
+      close(number)
+    },
+  }
+}
+
 /** Moves this thread into the network namespace of a process; sockets that are made from now on are there. */
 export function enterNetworkOf(pid: number): void {
   const fd = openSync(`/proc/${pid}/ns/net`, 'r')

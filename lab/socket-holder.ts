@@ -1,10 +1,10 @@
 /**
  * A program that holds sockets until it is ended: `node socket-holder.ts states`, or
- * `node socket-holder.ts connections COUNT PID…`, or `node socket-holder.ts lives TIMED-OUT`. Prints `ready` once they stand.
+ * `node socket-holder.ts connections COUNT PORTS PID…`, or `node socket-holder.ts lives TIMED-OUT`. Prints `ready` once they stand.
  *
  * `states`: one of each kind that can be held still, in the network namespace that it was started in (a new one).
  * `connections`: in the namespace of each process, COUNT connections from its own address to itself, so twice as many
- * sockets.
+ * sockets, and PORTS that they go to.
  * `lives`: connections begin, fare and end in every way; `lives` of network-namespace.ts says how many, but for
  * those that are never answered.
  */
@@ -102,22 +102,24 @@ function live(timedOut: number): void {
   for (let k = 0; k < lives.open; k += 1) send1000()
 }
 
-function holdConnections(count: number, pids: readonly number[]): void {
+function holdConnections(count: number, ports: number, pids: readonly number[]): void {
   for (const pid of pids) {
     enterNetworkOf(pid)
     raiseLoopback(own)
-    const server = listening(own, 9000)
+    const servers = Array.from({ length: ports }, (_, index) => listening(own, 9000 + index))
     for (let k = 0; k < count; k += 1) {
-      connected(stream, own, 9000)
+      const server = servers[k % ports]
+      if (server === undefined) continue
+      connected(stream, own, 9000 + (k % ports))
       accept(server)
     }
   }
 }
 
 const [what, ...rest] = process.argv.slice(2)
-const [count = 0, ...pids] = rest.map(Number)
+const [count = 0, ports = 0, ...pids] = rest.map(Number)
 if (what === 'states') holdStates()
-else if (what === 'connections') holdConnections(count, pids)
+else if (what === 'connections') holdConnections(count, ports, pids)
 else if (what === 'lives') live(count)
 else throw new Error(`expected "states", "connections" or "lives", got ${JSON.stringify(what)}`)
 console.log('ready')
