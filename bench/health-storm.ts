@@ -11,7 +11,7 @@ import { median } from './result.ts'
 const program = fileURLToPath(new URL('../lab/connection-storm.ts', import.meta.url))
 
 export interface StormResult {
-  /** Connections a second of the whole machine, medians. */
+  /** Connections for each second that a processor worked, medians: what other work on the machine hardly changes. */
   readonly without: number
   readonly with: number
   /** Share of the throughput that is lost: median over pairs. */
@@ -32,11 +32,10 @@ export async function healthStorm(pairs: number, seconds: number): Promise<Storm
     },
     watched: async () => {
       using reader = new TcpHealthReader({ log: silentLogger, libbpf: libbpfFile() })
-      const before = connectsOf(reader)
-      const { rate, connections } = await storm(seconds)
+      const { rate, connections, namespaces } = await storm(seconds)
       watched.push(rate)
       made += connections
-      counted += connectsOf(reader) - before
+      counted += connectsOf(reader, namespaces)
     },
   }
   for (let pair = 0; pair < pairs; pair += 1) {
@@ -47,28 +46,39 @@ export async function healthStorm(pairs: number, seconds: number): Promise<Storm
   return { without: median(plain), with: median(watched), loss: median(losses), made, counted }
 }
 
+interface Storm {
+  readonly rate: number
+  readonly connections: number
+  readonly namespaces: ReadonlySet<number>
+}
+
 /** One process on each processor. */
-async function storm(seconds: number): Promise<{ rate: number; connections: number }> {
+async function storm(seconds: number): Promise<Storm> {
   const outputs = await Promise.all(
-    cpus().map((_cpu, index) =>
-      run('taskset', [
-        ...['-c', String(index), 'unshare', '--net'],
-        ...[process.execPath, program, String(seconds)],
-      ]),
-    ),
+    cpus().map((_cpu, index) => {
+      const inNamespace = ['unshare', '--net', process.execPath, program, String(seconds)]
+      return run('taskset', ['-c', String(index), ...inNamespace])
+    }),
   )
-  const results = outputs.map((text) => JSON.parse(text) as { connections: number; seconds: number })
+  const results = outputs.map(
+    (text) => JSON.parse(text) as { connections: number; cpuSeconds: number; namespace: number },
+  )
+  const sum = (pick: (one: (typeof results)[number]) => number): number =>
+    results.reduce((total, one) => total + pick(one), 0)
+  const connections = sum((one) => one.connections)
   return {
-    rate: results.reduce((sum, one) => sum + one.connections / one.seconds, 0),
-    connections: results.reduce((sum, one) => sum + one.connections, 0),
+    rate: connections / sum(({ cpuSeconds }) => cpuSeconds),
+    connections,
+    namespaces: new Set(results.map(({ namespace }) => namespace)),
   }
 }
 
-/** Outbound connections of all namespaces. Nothing else on the machine should connect meanwhile. */
-function connectsOf(reader: TcpHealthReader): number {
+/** Outbound connections of some namespaces. */
+function connectsOf(reader: TcpHealthReader, namespaces: ReadonlySet<number>): number {
   const { rows } = reader.read(3_600)
   let sum = 0
   for (let row = 0; row < rows.length; row += 1)
-    sum += rows.counters[row * tcpHealthFields + tcpHealthField.connects] ?? 0
+    if (namespaces.has(rows.namespace[row] ?? 0))
+      sum += rows.counters[row * tcpHealthFields + tcpHealthField.connects] ?? 0
   return sum
 }

@@ -45,7 +45,7 @@ export class SocketScene implements AsyncDisposable {
     const connections = Math.floor((each - ports) / 2)
     const atOnce = Math.max(1, Math.floor(socketsPerHolder / Math.max(1, each)))
     for (let at = 0; each > 0 && at < this.pids.length; at += atOnce)
-      owned.use(await SocketHolder.connections(connections, ports, this.pids.slice(at, at + atOnce)))
+      owned.use(await SocketHolder.connections(connections, this.pids.slice(at, at + atOnce), ports))
     return owned.move()
   }
 

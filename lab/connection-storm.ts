@@ -1,7 +1,9 @@
 /**
  * A program that opens and closes as many connections as one processor can: `node connection-storm.ts SECONDS`, in a
- * network namespace of its own. Each sends a few bytes both ways. Prints how many, and the seconds that they took.
+ * network namespace of its own. Each sends a few bytes both ways. Prints how many, the processor time that they took in seconds,
+ * and the inode of its namespace.
  */
+import { networkNamespace } from './network-namespace.ts'
 import {
   accept,
   close,
@@ -22,6 +24,7 @@ const port = portOf(server)
 const buffer = Buffer.alloc(16)
 const hello = Buffer.from('hello')
 let connections = 0
+const cpuBefore = process.cpuUsage()
 const startedAt = performance.now()
 while (performance.now() - startedAt < seconds * 1_000) {
   for (let k = 0; k < 32; k += 1) {
@@ -37,4 +40,6 @@ while (performance.now() - startedAt < seconds * 1_000) {
     connections += 1
   }
 }
-console.log(JSON.stringify({ connections, seconds: (performance.now() - startedAt) / 1_000 }))
+const { user, system } = process.cpuUsage(cpuBefore)
+const namespace = networkNamespace(process.pid)
+console.log(JSON.stringify({ connections, cpuSeconds: (user + system) / 1e6, namespace }))

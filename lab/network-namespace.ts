@@ -44,7 +44,7 @@ export class SocketHolder implements AsyncDisposable {
   }
 
   /** In the namespace of each process, `count` connections (twice as many sockets) from 10.1.2.3 to `ports` of its own. */
-  static connections(count: number, ports: number, pids: readonly number[]): Promise<SocketHolder> {
+  static connections(count: number, pids: readonly number[], ports = 1): Promise<SocketHolder> {
     const numbers = [count, ports, ...pids].map(String)
     return SocketHolder.#start([process.execPath, holder, 'connections', ...numbers], true)
   }

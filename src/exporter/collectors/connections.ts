@@ -29,13 +29,15 @@ export function connectionsCollector(options: ConnectionsOptions): Collector {
         'gauge',
         'Number of TCP sockets by peer and state; LISTEN has the local port in remote_port.',
       )
+      // Series of one owner follow each other; addresses, ports and states need no escaping.
+      let [ofPod, ofContainer, owner] = [series[0]?.pod, '', '']
       for (const { pod, container, remoteAddress, remotePort, state, count } of series) {
-        const peer = renderLabels({
-          remote_addr: remoteAddress,
-          remote_port: remotePort === undefined ? '' : String(remotePort),
-          status: statusNames[state] ?? '',
-        })
-        family.add(joinLabels(peer, labels.connection(pod, container), node), count)
+        if (owner === '' || pod !== ofPod || container !== ofContainer) {
+          ;[ofPod, ofContainer] = [pod, container]
+          owner = joinLabels(labels.connection(pod, container), node)
+        }
+        const peer = `remote_addr="${remoteAddress}",remote_port="${remotePort ?? ''}"`
+        family.add(`${peer},status="${statusNames[state] ?? ''}",${owner}`, count)
       }
       return [family]
     },

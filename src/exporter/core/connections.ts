@@ -189,7 +189,8 @@ function boundUnit(
   const others = new Map<number, number>()
   for (const { columns, index } of rest) count(others, columns.state[index] ?? 0, columns.count[index] ?? 0)
   const series = kept.map(({ container, columns, index }) => ({
-    ...{ pod: unit.pod, container },
+    pod: unit.pod,
+    container,
     remoteAddress: formatAddress(columns.remote, index * 4),
     remotePort: columns.remotePort[index] ?? 0,
     state: columns.state[index] ?? 0,

@@ -15,6 +15,24 @@ export interface ConnectionColumns {
   readonly cgroupId: Float64Array
 }
 
+/** The columns of many sets in one: set k has the rows from offsets[k] to before offsets[k + 1]. */
+export interface FlatColumns extends ConnectionColumns {
+  readonly offsets: Uint32Array
+}
+
+/** The rows of one set, in the same memory. */
+export function columnsOf(all: FlatColumns, set: number): ConnectionColumns {
+  const [from = 0, to = 0] = [all.offsets[set], all.offsets[set + 1]]
+  return {
+    length: to - from,
+    remote: all.remote.subarray(from * 4, to * 4),
+    remotePort: all.remotePort.subarray(from, to),
+    state: all.state.subarray(from, to),
+    count: all.count.subarray(from, to),
+    cgroupId: all.cgroupId.subarray(from, to),
+  }
+}
+
 /** Numbers of a row as {@link Groups} takes it: index of its set, four words of the peer, the peer's port, state. */
 export const stride = 7
 
@@ -60,25 +78,30 @@ export class Groups {
 
   /** What was counted, by index of the set, in the order in which rows first came. */
   columns(sets: number): ConnectionColumns[] {
-    const sizes = new Uint32Array(sets)
+    const flat = this.flat(sets)
+    return Array.from({ length: sets }, (_, set) => columnsOf(flat, set))
+  }
+
+  /** As {@link columns}, all sets one behind the other in the same columns. */
+  flat(sets: number): FlatColumns {
+    const offsets = new Uint32Array(sets + 1)
     for (let group = 0; group < this.#length; group += 1) {
-      const index = this.#keys[group * stride] ?? 0
-      sizes[index] = (sizes[index] ?? 0) + 1
+      const set = this.#keys[group * stride] ?? 0
+      offsets[set + 1] = (offsets[set + 1] ?? 0) + 1
     }
-    const all = Array.from(sizes, emptyColumns)
-    sizes.fill(0)
+    for (let set = 0; set < sets; set += 1) offsets[set + 1] = (offsets[set + 1] ?? 0) + (offsets[set] ?? 0)
+    const next = offsets.slice()
+    const all = { ...emptyColumns(this.#length), offsets }
     for (let group = 0; group < this.#length; group += 1) {
       const at = group * stride
-      const index = this.#keys[at] ?? 0
-      const columns = all[index]
-      if (columns === undefined) continue
-      const row = sizes[index] ?? 0
-      sizes[index] = row + 1
-      columns.remote.set(this.#keys.subarray(at + 1, at + 5), row * 4)
-      columns.remotePort[row] = this.#keys[at + 5] ?? 0
-      columns.state[row] = this.#keys[at + 6] ?? 0
-      columns.count[row] = this.#counts[group] ?? 0
-      columns.cgroupId[row] = this.#cgroups[group] ?? 0
+      const set = this.#keys[at] ?? 0
+      const row = next[set] ?? 0
+      next[set] = row + 1
+      for (let word = 0; word < 4; word += 1) all.remote[row * 4 + word] = this.#keys[at + 1 + word] ?? 0
+      all.remotePort[row] = this.#keys[at + 5] ?? 0
+      all.state[row] = this.#keys[at + 6] ?? 0
+      all.count[row] = this.#counts[group] ?? 0
+      all.cgroupId[row] = this.#cgroups[group] ?? 0
     }
     return all
   }

@@ -6,7 +6,7 @@
 
 import { isLoopback } from './address.ts'
 import type { LiveTcp } from './live-tcp.ts'
-import { Groups, noConnections, stride, type ConnectionColumns } from './groups.ts'
+import { columnsOf, Groups, stride, type ConnectionColumns, type FlatColumns } from './groups.ts'
 
 /** The kernel's socket states (include/net/tcp_states.h); index of {@link NamespaceSockets.tcp}. */
 export const tcpState = {
@@ -27,6 +27,8 @@ export const tcpState = {
 
 /** Length of the state counts: indices 1 to 11 are used. */
 const stateCount = 12
+/** Length of {@link UdpFigures}. */
+const udpFields = 4
 
 /** One socket as its source saw it. A source keeps one of these and fills it again for each row: nothing is allocated. */
 export class SocketRow {
@@ -55,12 +57,12 @@ export class SocketRow {
 
 /** The UDP sockets of a namespace and family, summed. */
 export interface UdpFigures {
-  sockets: number
-  drops: number
+  readonly sockets: number
+  readonly drops: number
   /** Bytes. */
-  rxQueue: number
+  readonly rxQueue: number
   /** Bytes. */
-  txQueue: number
+  readonly txQueue: number
 }
 
 /** The sockets of one network namespace. */
@@ -113,9 +115,12 @@ export interface SocketTableOptions {
  */
 export class SocketTableBuilder {
   readonly #inboundPorts: boolean
-  readonly #namespaces: NamespaceBuilder[] = []
-  /** Index into #namespaces by inode; the inode as int32, which V8 keeps unboxed. */
+  readonly #inodes: number[] = []
+  /** Index into #inodes by inode; the inode as int32, which V8 keeps unboxed. */
   readonly #indexes = new Map<number, number>()
+  /** Both families of a namespace one behind the other: {@link stateCount} and {@link udpFields} numbers each. */
+  #states = new Uint32Array(64 * 2 * stateCount)
+  #udp = new Float64Array(64 * 2 * udpFields)
   /** namespace index × 65536 + port of each LISTEN socket. */
   readonly #listening = new Set<number>()
   #buffer = new Int32Array(1024 * stride)
@@ -135,22 +140,22 @@ export class SocketTableBuilder {
   /** Counts one socket. `row` is not kept. A state that the kernel never shows in /proc is ignored. */
   add(row: SocketRow): void {
     const index = this.#index(row.namespace)
-    const namespace = this.#namespaces[index]
-    if (namespace === undefined) return
+    const half = index * 2 + (row.family === 4 ? 0 : 1)
     if (row.protocol === 'udp') {
-      const figures = row.family === 4 ? namespace.udp : namespace.udp6
-      figures.sockets += 1
-      figures.drops += row.drops
-      figures.rxQueue += row.rxQueue
-      figures.txQueue += row.txQueue
+      const at = half * udpFields
+      const udp = this.#udp
+      udp[at] = (udp[at] ?? 0) + 1
+      udp[at + 1] = (udp[at + 1] ?? 0) + row.drops
+      udp[at + 2] = (udp[at + 2] ?? 0) + row.rxQueue
+      udp[at + 3] = (udp[at + 3] ?? 0) + row.txQueue
       this.#rows += 1
       return
     }
     const state = row.state === tcpState.newSynRecv ? tcpState.synRecv : row.state
     if (state < 1 || state >= stateCount) return
     this.#rows += 1
-    const states = row.family === 4 ? namespace.tcp : namespace.tcp6
-    states[state] = (states[state] ?? 0) + 1
+    const at = half * stateCount + state
+    this.#states[at] = (this.#states[at] ?? 0) + 1
     if (state === tcpState.listen) this.#listening.add(index * 65_536 + row.localPort)
     else if (isLoopback(row.local, row.family) && isLoopback(row.remote, row.family)) return
     this.#keep(index, row, state)
@@ -158,6 +163,11 @@ export class SocketTableBuilder {
 
   /** The table of all that was added. The builder is used up. */
   finish(): SocketTable {
+    return tableOf(this.finishFlat())
+  }
+
+  /** As {@link finish}, in the form that crosses threads at the least cost. */
+  finishFlat(): FlatTable {
     const groups = new Groups(this.#buffered)
     const buffer = this.#buffer
     for (let row = 0; row < this.#buffered; row += 1) {
@@ -171,24 +181,25 @@ export class SocketTableBuilder {
       else buffer[at + 5] = ports & 0xffff
       groups.add(buffer, at, this.#cgroups[row] ?? 0, 1)
     }
-    const connections = groups.columns(this.#namespaces.length)
+    const namespaces = this.#inodes.length
     return {
       rows: this.#rows,
-      namespaces: new Map(
-        this.#namespaces.map(({ inode, tcp, tcp6, udp, udp6 }, index) => [
-          inode,
-          { tcp, tcp6, udp, udp6, connections: connections[index] ?? noConnections },
-        ]),
-      ),
+      inodes: Uint32Array.from(this.#inodes),
+      states: this.#states.slice(0, namespaces * 2 * stateCount),
+      udp: this.#udp.slice(0, namespaces * 2 * udpFields),
+      connections: groups.flat(namespaces),
     }
   }
 
   #index(inode: number): number {
     const known = this.#indexes.get(inode | 0)
     if (known !== undefined) return known
-    const index = this.#namespaces.length
-    this.#namespaces.push(new NamespaceBuilder(inode))
+    const index = this.#inodes.push(inode) - 1
     this.#indexes.set(inode | 0, index)
+    if (this.#inodes.length * 2 * stateCount > this.#states.length) {
+      this.#states = grown(this.#states, new Uint32Array(this.#states.length * 2))
+      this.#udp = grown(this.#udp, new Float64Array(this.#udp.length * 2))
+    }
     return index
   }
 
@@ -210,23 +221,45 @@ export class SocketTableBuilder {
   }
 
   #grow(): void {
-    const buffer = new Int32Array(this.#buffer.length * 2)
-    buffer.set(this.#buffer)
-    this.#buffer = buffer
-    const cgroups = new Float64Array(this.#cgroups.length * 2)
-    cgroups.set(this.#cgroups)
-    this.#cgroups = cgroups
+    this.#buffer = grown(this.#buffer, new Int32Array(this.#buffer.length * 2))
+    this.#cgroups = grown(this.#cgroups, new Float64Array(this.#cgroups.length * 2))
   }
 }
 
-class NamespaceBuilder {
-  readonly inode: number
-  readonly tcp = new Uint32Array(stateCount)
-  readonly tcp6 = new Uint32Array(stateCount)
-  readonly udp: UdpFigures = { sockets: 0, drops: 0, rxQueue: 0, txQueue: 0 }
-  readonly udp6: UdpFigures = { sockets: 0, drops: 0, rxQueue: 0, txQueue: 0 }
+function grown<T extends Int32Array | Uint32Array | Float64Array>(from: T, to: T): T {
+  to.set(from)
+  return to
+}
 
-  constructor(inode: number) {
-    this.inode = inode
+/** A {@link SocketTable} as a few columns, whatever the number of namespaces. */
+export interface FlatTable {
+  readonly rows: number
+  readonly inodes: Uint32Array
+  /** For each namespace {@link NamespaceSockets.tcp}, then `tcp6`. */
+  readonly states: Uint32Array
+  /** For each namespace {@link UdpFigures} of IPv4, then of IPv6, in their order. */
+  readonly udp: Float64Array
+  /** A set for each namespace. */
+  readonly connections: FlatColumns
+}
+
+/** The same table by namespace, in the same memory. */
+export function tableOf({ rows, inodes, states, udp, connections }: FlatTable): SocketTable {
+  const namespaces = new Map<number, NamespaceSockets>()
+  for (const [index, inode] of inodes.entries()) {
+    const at = index * 2 * stateCount
+    namespaces.set(inode, {
+      tcp: states.subarray(at, at + stateCount),
+      tcp6: states.subarray(at + stateCount, at + 2 * stateCount),
+      udp: udpFigures(udp, index * 2 * udpFields),
+      udp6: udpFigures(udp, (index * 2 + 1) * udpFields),
+      connections: columnsOf(connections, index),
+    })
   }
+  return { rows, namespaces }
+}
+
+function udpFigures(all: Float64Array, at: number): UdpFigures {
+  const [sockets = 0, drops = 0, rxQueue = 0, txQueue = 0] = [all[at], all[at + 1], all[at + 2], all[at + 3]]
+  return { sockets, drops, rxQueue, txQueue }
 }

@@ -1,7 +1,7 @@
 /** What the main thread and the eBPF worker say to each other. */
 import type { LogFields } from '../../common/logger.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
-import type { NamespaceTarget, SocketTable, SocketTableOptions } from '../core/socket-table.ts'
+import type { FlatTable, SocketTableOptions } from '../core/socket-table.ts'
 import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
@@ -11,7 +11,8 @@ export interface Calls {
   /** Loads the socket table program. Before any read. */
   openSockets: { given: Omit<SocketTableReaderOptions, 'log'>; answer: undefined }
   readSockets: {
-    given: { namespaces: readonly NamespaceTarget[]; options: SocketTableOptions & LiveOption }
+    /** `namespaces`: inodes of those that shall be in the table even without a socket. */
+    given: { namespaces: Uint32Array; options: SocketTableOptions & LiveOption }
     answer: SocketReading
   }
   /** Attaches the TCP health programs. Before any reading of them. */
@@ -29,7 +30,7 @@ export interface LiveOption {
 }
 
 export interface SocketReading {
-  readonly table: SocketTable
+  readonly table: FlatTable
   readonly pass: SocketPass
   /** When it was asked for. */
   readonly live: LiveTcp | undefined

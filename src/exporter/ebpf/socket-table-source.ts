@@ -1,11 +1,12 @@
 /** The socket table from one eBPF pass over the kernel's hash tables. */
 import { errorCode } from '../../common/errors.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
-import type {
-  NamespaceTarget,
-  SocketTable,
-  SocketTableOptions,
-  SocketTableSource,
+import {
+  tableOf,
+  type NamespaceTarget,
+  type SocketTable,
+  type SocketTableOptions,
+  type SocketTableSource,
 } from '../core/socket-table.ts'
 import type { LiveOption, SocketReading } from './messages.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
@@ -42,12 +43,13 @@ export class EbpfSocketTable implements SocketTableSource {
   async read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketTable> {
     const { table, pass, live } = await this.#read(namespaces, signal)
     this.#options.onPass?.(pass)
-    return live === undefined ? table : { ...table, live }
+    return live === undefined ? tableOf(table) : { ...tableOf(table), live }
   }
 
   async #read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketReading> {
     const { worker, inboundPorts = false, live = false } = this.#options
-    const given = { namespaces, options: { inboundPorts, live } }
+    const inodes = Uint32Array.from(namespaces, ({ inode }) => inode)
+    const given = { namespaces: inodes, options: { inboundPorts, live } }
     try {
       return await worker.call('readSockets', given, signal)
     } catch (error) {

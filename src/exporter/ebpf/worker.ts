@@ -42,13 +42,13 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   },
   readSockets: ({ namespaces, options }): SocketReading => {
     const builder = new SocketTableBuilder(options)
-    for (const { inode } of namespaces) builder.namespace(inode)
+    for (const inode of namespaces) builder.namespace(inode)
     const live = options.live === true ? new LiveTcpBuilder() : undefined
     const pass = opened(sockets).read((row) => {
       builder.add(row)
       live?.add(row)
     })
-    return { table: builder.finish(), pass, live: live?.finish() }
+    return { table: builder.finishFlat(), pass, live: live?.finish() }
   },
   openHealth: (options) => {
     health ??= owned.use(new TcpHealthReader({ ...options, log }))
