@@ -7,7 +7,7 @@ import { Lists } from './lists.ts'
 import { parseRoute, resources, type Resource, type Route } from './route.ts'
 import { refusal, statusBody, type Refusal } from './statuses.ts'
 import { Store, VersionCounter } from './store.ts'
-import { typed, Watches } from './watches.ts'
+import { cutConnection, typed, Watches } from './watches.ts'
 
 /** A request as it arrived and how it was answered; status 0: not at all. */
 export interface ApiRequest {
@@ -135,6 +135,6 @@ function send(
     return
   }
   response.write(body.subarray(0, body.length / 2), () => {
-    response.socket?.resetAndDestroy()
+    cutConnection(response)
   })
 }

@@ -119,7 +119,7 @@ function keyOf(namespace: string | undefined, name: string): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
-export function inScope(entry: Entry, { namespace, labels, fields }: Scope): boolean {
+function inScope(entry: Entry, { namespace, labels, fields }: Scope): boolean {
   return (
     (namespace === undefined || entry.namespace === namespace) && labels(entry.labels) && fields(entry.fields)
   )

@@ -1,5 +1,6 @@
 /** Open watches: each is a response that gets a line for every event in its scope. */
 import type { ServerResponse } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import { resources, type Resource, type Route } from './route.ts'
 import { statusBody } from './statuses.ts'
 import { seenBy, type Scope, type Store, type StoredEvent } from './store.ts'
@@ -66,7 +67,7 @@ export class Watches implements Disposable {
   /** Ends them as the server does when their time is over; with `reset` the connections are cut. */
   close({ reset = false }: { readonly reset?: boolean } = {}): void {
     for (const watch of this.#open) {
-      if (reset) watch.response.socket?.resetAndDestroy()
+      if (reset) cutConnection(watch.response)
       else watch.response.end()
       this.#drop(watch)
     }
@@ -102,6 +103,12 @@ export class Watches implements Disposable {
     clearInterval(this.#bookmarks)
     this.close({ reset: true })
   }
+}
+
+/** Cuts the connection of a response: with a TCP reset, where Node can send one (not below TLS). */
+export function cutConnection({ socket }: ServerResponse): void {
+  if (socket instanceof TLSSocket) socket.destroy()
+  else socket?.resetAndDestroy()
 }
 
 function writeEvent(response: ServerResponse, type: string, object: string, resource: Resource): void {

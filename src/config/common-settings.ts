@@ -1,5 +1,5 @@
 import { logLevels } from '../common/logger.ts'
-import { labelName, list, matching, oneOf, readableFile } from './format.ts'
+import { integer, labelName, list, matching, oneOf, readableFile } from './format.ts'
 import { optional, setting } from './setting.ts'
 
 /** Settings of every mode. */
@@ -36,6 +36,12 @@ export const kubernetesSettings = {
     doc: 'The kubeconfig file for the Kubernetes API.',
     defaultDoc: 'in a pod its service account, else ~/.kube/config, else /etc/kubernetes/admin.conf',
     format: readableFile,
+  }),
+  watchSilenceSeconds: setting({
+    env: 'WATCH_SILENCE',
+    doc: 'Seconds after which a watch of the Kubernetes API that says nothing is opened anew: a connection that a firewall forgot looks like that. API servers send a sign of life every minute.',
+    format: integer(1, 3_600),
+    default: 90,
   }),
 }
 

@@ -1,6 +1,6 @@
 import { PodsonarError } from '../common/errors.ts'
 
-export type ApiErrorCode =
+type ApiErrorCode =
   | 'bad_request'
   | 'unauthorised'
   | 'forbidden'

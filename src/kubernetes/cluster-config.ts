@@ -22,7 +22,7 @@ export interface ClusterConfig {
 }
 
 /** What goes into a request of node:http. */
-export type Credentials = Omit<RequestOptions, 'headers'> & { readonly headers?: OutgoingHttpHeaders }
+type Credentials = Omit<RequestOptions, 'headers'> & { readonly headers?: OutgoingHttpHeaders }
 
 export interface ConfigPlaces {
   /** KUBECONFIG. */

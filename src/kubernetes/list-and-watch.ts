@@ -48,6 +48,8 @@ export class ListAndWatch<T> implements Source<T> {
   readonly #stop = new AbortController()
   readonly #backoff: Backoff
   readonly #running: Promise<void>
+  /** Ends the wait before the next try. */
+  #hurry = new AbortController()
   #listing: Promise<string> | undefined
   /** Where the watch goes on; undefined: list first. */
   #resourceVersion: string | undefined
@@ -95,6 +97,9 @@ export class ListAndWatch<T> implements Source<T> {
     try {
       // The list goes on without the caller: another may wait for it too.
       await Promise.race([this.#listOnce(), gone.promise])
+      // The server answers again: a watch that waits to be opened need not wait longer.
+      this.#backoff.reset()
+      this.#hurry.abort()
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
@@ -234,7 +239,9 @@ export class ListAndWatch<T> implements Source<T> {
       } else this.#setProblem(describeError(error))
     } else this.#setProblem(describeError(error))
     const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0
-    await pause(Math.max(this.#backoff.nextMs(), retryAfterMs), signal)
+    this.#hurry = new AbortController()
+    const delayMs = Math.max(this.#backoff.nextMs(), retryAfterMs)
+    await pause(delayMs, AbortSignal.any([signal, this.#hurry.signal]))
   }
 
   async #waitForNextPoll(pollMs: number, signal: AbortSignal): Promise<void> {

@@ -27,9 +27,10 @@ import { Upstream } from './upstream.ts'
 export async function startProxy(config: ProxyConfig, { log }: ModeContext): Promise<RunningMode> {
   await using owned = new AsyncDisposableStack()
   const client = owned.use(new KubernetesClient(loadClusterConfig({ kubeconfig: config.kubeconfig })))
-  const nodes = owned.use(ListAndWatch.start({ client, resource: nodeResource, log }))
+  const watching = { client, log, silenceMs: config.watchSilenceSeconds * 1_000 }
+  const nodes = owned.use(ListAndWatch.start({ ...watching, resource: nodeResource }))
   const pods = config.podProxy
-    ? owned.use(ListAndWatch.start({ client, resource: podResource, log }))
+    ? owned.use(ListAndWatch.start({ ...watching, resource: podResource }))
     : undefined
   owned.use(await startProxyOn({ nodes, pods }, config, { log }))
   const kept = owned.move()

@@ -13,10 +13,10 @@ export function followPods(
   client: KubernetesClient,
   log: Logger,
 ): Source<PodRecord> {
-  const { podSelector, namespaces, syncPeriodSeconds } = config
-  const pollMs = syncPeriodSeconds * 1000
+  const { podSelector, namespaces } = config
+  const common = { client, log, ...paces(config) }
   const follow = (namespace?: string): Source<PodRecord> =>
-    ListAndWatch.start({ client, resource: pods, namespace, labelSelector: podSelector, log, pollMs })
+    ListAndWatch.start({ ...common, resource: pods, namespace, labelSelector: podSelector })
   const distinct = [...new Set(namespaces)]
   if (distinct.length === 0) return follow()
   return new MergedSource(pods.plural, distinct.map(follow), ({ uid }) => uid)
@@ -28,11 +28,13 @@ export function followNodes(
   client: KubernetesClient,
   log: Logger,
 ): Source<NodeRecord> {
-  const { nodeSelector, syncPeriodSeconds } = config
-  return ListAndWatch.start({
-    ...{ client, log },
-    resource: nodes,
-    labelSelector: nodeSelector,
-    pollMs: syncPeriodSeconds * 1000,
-  })
+  const common = { client, log, ...paces(config) }
+  return ListAndWatch.start({ ...common, resource: nodes, labelSelector: config.nodeSelector })
+}
+
+function paces({ syncPeriodSeconds, watchSilenceSeconds }: RegistrarConfig): {
+  readonly pollMs: number
+  readonly silenceMs: number
+} {
+  return { pollMs: syncPeriodSeconds * 1000, silenceMs: watchSilenceSeconds * 1000 }
 }
