@@ -143,10 +143,10 @@ async function shareOfACore({ pid, port }: Subject, scene: Scene): Promise<numbe
   return (processUsage(pid).cpuMs - before) / (performance.now() - started)
 }
 
-/** The most memory that it ever had, in MiB, after many scrapes of which `count` run at any time. */
+/** The most memory that it ever had, in MiB, after many scrapes of `count` nodes, of which `count` run at any time. */
 async function memoryInFlight({ pid, port }: Subject, scene: Scene, count: number): Promise<number> {
   using scraper = new Scraper('gzip')
-  const nodes = scene.addresses.map((address) => `${address}:${scene.kubeletPort}`)
+  const nodes = scene.addresses.slice(0, count).map((address) => `${address}:${scene.kubeletPort}`)
   await scraper.many(port, nodes, count * 5, count)
   return processUsage(pid).peakRssBytes / 2 ** 20
 }

@@ -2,8 +2,8 @@ import type { Agent, AgentOptions } from 'node:http'
 
 /** A kubelet closes connections that are idle for 90 s: ours are gone before, so that none is used while it closes. */
 const idleMs = 85_000
-/** Idle connections kept per target: two Prometheus and one to spare. */
-const idlePerTarget = 3
+/** Idle connections kept per target: as many as scrapes of one node may run by default. */
+const idlePerTarget = 8
 
 /** Two agents that connect in the same way. */
 export class Agents {
