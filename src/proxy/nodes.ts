@@ -8,13 +8,15 @@ export class Nodes implements Disposable {
   readonly #subscription: Disposable
   #onChange: (removed: readonly string[]) => void = () => undefined
   #byAddress: ReadonlyMap<string, NodeRecord> | undefined
+  #names: ReadonlySet<string> | undefined
 
   constructor(source: Source<NodeRecord>) {
     this.#source = source
     this.#subscription = source.subscribe((changes) => {
       this.#byAddress = undefined
+      this.#names = undefined
       const removed = changes.filter(({ type }) => type === 'removed').map(({ object }) => object.name)
-      this.#onChange(removed.filter((name) => !this.#has(name)))
+      this.#onChange(removed.filter((name) => !this.has(name)))
     })
   }
 
@@ -52,8 +54,10 @@ export class Nodes implements Disposable {
     return this.#byAddress.get(address)
   }
 
-  #has(name: string): boolean {
-    return [...this.#source.objects.values()].some((node) => node.name === name)
+  /** Whether a node of this name is known. */
+  has(name: string): boolean {
+    this.#names ??= new Set([...this.#source.objects.values()].map((node) => node.name))
+    return this.#names.has(name)
   }
 
   [Symbol.dispose](): void {

@@ -131,6 +131,7 @@ export async function startProxyOn(
     return allowPod(route, pods.find(route.namespace, route.pod), rules)
   }
   const options: ScrapeOptions = {
+    isNode: (name) => nodes.has(name),
     ...{ allow, credentials, inFlight, metrics, last, log },
     upstream: new Upstream(),
     timeouts: {

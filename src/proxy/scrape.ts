@@ -15,6 +15,8 @@ import type { ExchangeResult, Upstream } from './upstream.ts'
 export interface ScrapeOptions {
   /** Decides whether a route may be scraped; throws the Refusal when not. */
   readonly allow: (route: Route) => Target
+  /** Whether a node of this name is still known when its scrape is over: only such are recorded. */
+  readonly isNode: (name: string) => boolean
   readonly credentials: Credentials
   readonly upstream: Upstream
   readonly inFlight: InFlight
@@ -60,8 +62,8 @@ export async function scrape(
     refuse(response, error)
   }
   const seconds = (performance.now() - startedMs) / 1_000
-  const node = target?.isKubelet === true ? target.label : undefined
-  const kind = target === undefined ? undefined : node === undefined ? 'pod' : 'node'
+  const node = target?.isKubelet === true && options.isNode(target.label) ? target.label : undefined
+  const kind = target === undefined ? undefined : target.isKubelet ? 'node' : 'pod'
   options.metrics.record({ target: kind, node, code: problem?.code ?? 'ok', seconds, bytes })
   if (node !== undefined)
     options.last.record(
