@@ -11,7 +11,7 @@ import { buildRootfs } from './rootfs.ts'
 const project = fileURLToPath(new URL('../', import.meta.url))
 
 /** As deploy/kubernetes names it, and as a runtime completes that name. */
-export const podsonarImage = `docker.io/library/podsonar:${version}`
+const podsonarImage = `docker.io/library/podsonar:${version}`
 
 /** What the last stage of the Dockerfile says besides its files. */
 export async function imageConfig(): Promise<ImageConfig> {
