@@ -1,8 +1,11 @@
+import { setImmediate } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { silentLogger } from '../../../src/common/logger.ts'
 import { SocketTableReader } from '../../../src/exporter/ebpf/socket-table-reader.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
 import { SocketHolder } from '../../../lab/network-namespace.ts'
+import { Process } from '../../../lab/process.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { describeRow, procSockets } from '../../support/proc-sockets.ts'
@@ -66,6 +69,38 @@ describeWith(['root', 'bpf'], 'the socket table of one eBPF pass', () => {
     using reader = new SocketTableReader({ ...usual, rows: 16 })
 
     await expectEqual(reader, holder)
+  })
+
+  it('has every socket that stays, while others come and go by the thousand', async () => {
+    await using holder = await SocketHolder.states()
+    using reader = new SocketTableReader(usual)
+    const storm = fileURLToPath(new URL('../../../lab/connection-storm.ts', import.meta.url))
+    await using storming = await Process.start('storm', 'unshare', ['--net', process.execPath, storm, '3'])
+
+    let passes = 0
+    while (storming.running) {
+      await expectEqual(reader, holder)
+      passes += 1
+      await setImmediate() // lets the end of the process be noticed
+    }
+
+    expect(await storming.exited).toMatchObject({ code: 0 })
+    expect(passes).toBeGreaterThan(5)
+    expect(reader.read(() => undefined).torn).toBe(0)
+  })
+
+  it('does not mind namespaces that end during the walk', async () => {
+    await using holder = await SocketHolder.states()
+    using reader = new SocketTableReader(usual)
+    const script = 'n=0; while [ $n -lt 150 ]; do unshare --net true; n=$((n + 1)); done'
+    await using ending = await Process.start('namespaces', 'sh', ['-c', script])
+
+    while (ending.running) {
+      await expectEqual(reader, holder)
+      await setImmediate()
+    }
+
+    expect(await ending.exited).toMatchObject({ code: 0 })
   })
 
   it('can be loaded twice', async () => {
