@@ -6,6 +6,7 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   exporter: async () => (await import('./exporter.ts')).exporter(),
   start: async () => (await import('./start.ts')).start(),
   proxy: async () => (await import('./proxy.ts')).proxy(),
+  'proxy-soak': async () => (await import('./proxy-soak.ts')).proxySoak(),
   sockets: async () => (await import('./sockets.ts')).sockets(),
 }
 
