@@ -1,11 +1,13 @@
 /**
  * `npm run bench -- exporter`: a scrape of a node with 300 real containers and 60,000 sockets, per collector, beside other ways
- * to the same figures. Needs root. BENCH_PODS and BENCH_SOCKETS make it smaller.
+ * to the same figures. Needs root. The program is measured as it is shipped, compiled. BENCH_PODS and BENCH_SOCKETS make it smaller.
  */
 import { readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { mapConcurrent } from '../src/common/concurrent.ts'
+import { buildProgram } from '../lab/built-program.ts'
 import { Containerd, type LabPod } from '../lab/containerd.ts'
+import { TemporaryFolder } from '../lab/files.ts'
 import { SocketHolder } from '../lab/network-namespace.ts'
 import { Process } from '../lab/process.ts'
 import { processUsage } from '../lab/process-usage.ts'
@@ -51,17 +53,19 @@ export async function exporter(): Promise<BenchResult> {
   for (let k = 0; k < pids.length; k += podsPerHolder)
     owned.use(await SocketHolder.connections(Math.ceil(sockets / pods / 2), pids.slice(k, k + podsPerHolder)))
 
+  const { path } = owned.use(await TemporaryFolder.create('bench'))
+  const entry = await buildProgram(path, true)
   const rows: BenchRow[] = []
   const costs = new Map<string, Cost>()
   for (const [group, collectors] of Object.entries(groups)) {
-    const cost = await measure(containerd.socket, collectors)
+    const cost = await measure(entry, containerd.socket, collectors)
     costs.set(group, cost)
     rows.push({ what: 'scrape, wall', subject: group, value: cost.wallMs, unit: 'ms' })
     rows.push({ what: 'scrape, CPU', subject: group, value: cost.cpuMs, unit: 'ms' })
     rows.push({ what: 'RSS', subject: group, value: cost.rssMiB, unit: 'MiB' })
   }
   rows.push(...(await others(pids)))
-  const idle = await idlePercent(containerd.socket)
+  const idle = await idlePercent(entry, containerd.socket)
   rows.push({ what: 'of a core at 15 s', subject: 'all defaults', value: idle, unit: 'percent' })
   const light = costs.get('without socket table')
   return {
@@ -76,8 +80,8 @@ export async function exporter(): Promise<BenchResult> {
 }
 
 /** Medians of wall time, mean CPU of the exporter's process, and its memory afterwards. */
-async function measure(socket: string, collectors: string): Promise<Cost> {
-  await using program = await startExporter(socket, collectors)
+async function measure(entry: string, socket: string, collectors: string): Promise<Cost> {
+  await using program = await startExporter(entry, socket, collectors)
   const url = await program.url()
   const wall: number[] = []
   for (let k = 0; k < 5; k += 1) await scrape(url)
@@ -93,8 +97,8 @@ async function measure(socket: string, collectors: string): Promise<Cost> {
 }
 
 /** The CPU that three scrapes at Prometheus' usual interval take, and all that runs between them. */
-async function idlePercent(socket: string): Promise<number> {
-  await using program = await startExporter(socket, groups['all defaults'] ?? '')
+async function idlePercent(entry: string, socket: string): Promise<number> {
+  await using program = await startExporter(entry, socket, groups['all defaults'] ?? '')
   const url = await program.url()
   for (let k = 0; k < 5; k += 1) await scrape(url)
   const before = processUsage(program.process.pid).cpuMs
@@ -106,8 +110,12 @@ async function idlePercent(socket: string): Promise<number> {
   return ((processUsage(program.process.pid).cpuMs - before) / (performance.now() - startedAt)) * 100
 }
 
-async function startExporter(socket: string, collectors: string): Promise<Program> {
-  const program = await Program.start(['exporter'], { RUNTIME_ENDPOINT: socket, COLLECTORS: collectors })
+async function startExporter(entry: string, socket: string, collectors: string): Promise<Program> {
+  const program = await Program.start(
+    ['exporter'],
+    { RUNTIME_ENDPOINT: socket, COLLECTORS: collectors },
+    entry,
+  )
   const url = await program.url()
   await waitFor('the exporter to be ready', async () => (await fetch(`${url}/readyz`)).ok)
   return program

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { mapConcurrent } from '../src/common/concurrent.ts'
 import { Bridge } from './bridge.ts'
 import { removeCgroups, removeMounts, stopShims } from './container-leftovers.ts'
 import { Cri } from './cri.ts'
@@ -214,7 +215,8 @@ export class Containerd implements AsyncDisposable {
     if (this.#process.running) {
       try {
         const { items = [] } = await this.#runtime<{ items?: { id: string }[] }>('ListPodSandbox', {})
-        await Promise.all(items.map(({ id }) => this.removePod({ sandboxId: id })))
+        // A few at a time: hundreds at once take longer than a call may.
+        await mapConcurrent(items, 8, ({ id }) => this.removePod({ sandboxId: id }))
       } catch (error) {
         console.warn(`podsonar lab: containerd did not remove its pods: ${String(error)}`)
       }

@@ -15,8 +15,7 @@ export class Family {
   readonly name: string
   readonly #type: MetricType
   readonly #help: string
-  #samples = ''
-  #count = 0
+  readonly #lines: string[] = []
 
   /** @param name with `_total` at its end when it is a counter */
   constructor(name: string, type: MetricType, help: string) {
@@ -27,7 +26,7 @@ export class Family {
 
   /** Number of samples. */
   get size(): number {
-    return this.#count
+    return this.#lines.length
   }
 
   /**
@@ -62,22 +61,19 @@ export class Family {
   }
 
   #add(suffix: string, labels: string, value: number): void {
-    this.#count += 1
-    this.#samples +=
-      labels === ''
-        ? `${this.name}${suffix} ${formatValue(value)}\n`
-        : `${this.name}${suffix}{${labels}} ${formatValue(value)}\n`
+    const braced = labels === '' ? '' : `{${labels}}`
+    this.#lines.push(`${this.name}${suffix}${braced} ${formatValue(value)}\n`)
   }
 
   /** The family as text; empty without samples. */
   render(format: ExpositionFormat): string {
-    if (this.#count === 0) return ''
+    if (this.#lines.length === 0) return ''
     const [name, type] =
       format === 'openmetrics' && this.#type === 'counter'
         ? this.#openMetricsCounter()
         : [this.name, this.#type]
     const help = this.#help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${this.#samples}`
+    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${this.#lines.join('')}`
   }
 
   /** A counter's family is named without `_total` there; one whose sample lacks it (cAdvisor's) is no counter to it. */

@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, cp, readFile, symlink, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { buildProgram } from '../../../lab/built-program.ts'
 import { CriReplay } from '../../../lab/cri-replay.ts'
 import { TemporaryFolder } from '../../../lab/files.ts'
 import { missingFor, unpacked } from '../../../lab/needs.ts'
-import { Process, run } from '../../../lab/process.ts'
+import { Process } from '../../../lab/process.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { parseExposition, valuesBy } from '../../support/exposition.ts'
@@ -19,23 +20,6 @@ const node = join(fixtures, 'exporter-node')
 
 /** Every collector that needs no eBPF. */
 const collectors = 'connections,tcp,udp,sockstat,filesystem,advtcp,network,resources,processes'
-
-/** Compiles the program into `folder`, which becomes a copy of what the image holds. */
-async function build(folder: string): Promise<string> {
-  await run(
-    join(root, 'node_modules/.bin/tsc'),
-    ['-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')],
-    {
-      cwd: root,
-    },
-  )
-  await copyFile(join(root, 'package.json'), join(folder, 'package.json'))
-  await cp(join(root, 'proto'), join(folder, 'proto'), { recursive: true })
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  const entry = join(folder, 'dist/main.js')
-  await chmod(entry, 0o755)
-  return entry
-}
 
 /** What differs from run to run becomes `…`; what Node.js tells of itself is left out. */
 function stable(text: string): string {
@@ -86,7 +70,7 @@ describe('the built exporter on a recorded node', () => {
 
   beforeAll(async () => {
     await using folder = await TemporaryFolder.create('golden')
-    const entry = await build(folder.path)
+    const entry = await buildProgram(folder.path, false)
     const cri = JSON.parse(await readFile(join(node, 'cri.json'), 'utf8')) as Record<string, object> & {
       ContainerStatus: Record<string, object>
     }
