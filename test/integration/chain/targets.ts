@@ -199,17 +199,21 @@ describeWith(
         )
 
         if (chainSettings.auditLog !== undefined && overlay === 'catalog') {
-          const used = auditedRequests(chainSettings.auditLog, auditedBefore)
-          expect(used.refused).toEqual([])
-          for (const mode of ['registrar', 'proxy']) {
-            // nodes/metrics is asked for by kubelets, and is in the log as theirs.
-            const asked = [...(used.byAccount.get(`podsonar-${mode}`) ?? [])]
-            const rules = allowed(chain.objects, `podsonar-${mode}`).filter(
-              (rule) => rule !== 'get nodes/metrics',
-            )
-            expect(asked.sort(), mode).toEqual(rules)
-          }
-          expect(used.byAccount.get('podsonar-exporter')).toBeUndefined()
+          const log = chainSettings.auditLog
+          expect(auditedRequests(log, auditedBefore).refused).toEqual([])
+          // A watch may be logged when it ends.
+          await chain[Symbol.asyncDispose]()
+          await waitFor('every rule to be used, and nothing else', () => {
+            const { byAccount } = auditedRequests(log, auditedBefore)
+            for (const mode of ['registrar', 'proxy']) {
+              // nodes/metrics is asked for by kubelets, and is in the log as theirs.
+              const rules = allowed(chain.objects, `podsonar-${mode}`)
+              const asked = [...(byAccount.get(`podsonar-${mode}`) ?? [])].sort()
+              expect(asked, mode).toEqual(rules.filter((rule) => rule !== 'get nodes/metrics'))
+            }
+            expect(byAccount.get('podsonar-exporter')).toBeUndefined()
+            return true
+          })
         }
       },
       600_000,
