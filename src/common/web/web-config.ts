@@ -5,14 +5,14 @@
 import { parse } from 'yaml'
 import { cipherNames, curveNames, tlsVersions } from './go-names.ts'
 
-export const clientAuthTypes = [
+const clientAuthTypes = [
   'NoClientCert',
   'RequestClientCert',
   'RequireAnyClientCert',
   'VerifyClientCertIfGiven',
   'RequireAndVerifyClientCert',
 ] as const
-export type ClientAuthType = (typeof clientAuthTypes)[number]
+type ClientAuthType = (typeof clientAuthTypes)[number]
 
 /** A text of its own, or the file that holds it, as the configuration names it. */
 export type TextOrFile = { readonly text: string } | { readonly file: string }
