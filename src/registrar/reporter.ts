@@ -132,14 +132,13 @@ export class Reporter {
   /** consul_sd opens one long poll per service name. */
   #warnOfNames(desired: ReadonlyMap<string, ServiceRecord>): void {
     const names = new Set<string>()
-    for (const { name } of desired.values()) names.add(name)
+    for (const { name } of desired.values()) if (names.add(name).size >= manyNames) break
     const many = names.size >= manyNames
     const advice =
-      `${names.size} service names: Prometheus opens a connection for each, and Consul allows a client 200; ` +
+      `${manyNames} service names or more: Prometheus opens a connection for each, and Consul allows a client 200; ` +
       'expected POD_SERVICE_NAME=k8s-pods and NODE_SERVICE_NAME=k8s-nodes in a cluster of this size'
     this.#options.readiness.note('service names', many ? advice : undefined)
-    if (many && !this.#warnedOfNames)
-      this.#options.log.warn({ event: 'many_service_names', names: names.size }, advice)
+    if (many && !this.#warnedOfNames) this.#options.log.warn({ event: 'many_service_names' }, advice)
     this.#warnedOfNames = many
   }
 }

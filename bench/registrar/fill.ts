@@ -1,0 +1,93 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Consul } from '../../lab/consul.ts'
+import { TemporaryFolder } from '../../lab/files.ts'
+import type { SimulatedKubernetes } from '../../lab/kubernetes/simulated-kubernetes.ts'
+import { Process } from '../../lab/process.ts'
+import { processUsage } from '../../lab/process-usage.ts'
+import { Program } from '../../lab/program.ts'
+import { waitFor } from '../../lab/wait.ts'
+import { settingsFor } from './cluster.ts'
+
+/** A service as the catalog tells it. */
+export interface FilledService {
+  readonly ID: string
+  readonly Service: string
+  readonly Address: string
+  readonly Port: number
+  readonly Tags: readonly string[]
+  readonly Meta: Readonly<Record<string, string>>
+}
+
+interface ColdStart {
+  /** From process start until the registrar says that everything is in place. */
+  readonly seconds: number
+  /** What is then in the catalog. */
+  readonly services: readonly FilledService[]
+  readonly peakRssMiB: number
+  /** The longest time that the event loop did not turn, from its start on. */
+  readonly eventLoopMaxMs: number
+  /** The last full reconciliation; NaN without one. */
+  readonly idleSyncSeconds: number
+}
+
+const patience = { timeoutMs: 300_000, everyMs: 20 }
+
+/** Fills an empty Consul. @param fullSyncs how many full reconciliations to await afterwards */
+export async function coldStart(
+  kubernetes: SimulatedKubernetes,
+  { fullSyncs = 0 }: { readonly fullSyncs?: number } = {},
+): Promise<ColdStart> {
+  await using consul = await Consul.start()
+  const settings = await settingsFor(kubernetes, consul.url)
+  const started = performance.now()
+  await using program = await Program.start(['registrar'], {
+    ...settings,
+    ...(fullSyncs === 0 ? {} : { SYNC_PERIOD: '20' }),
+  })
+  const url = await program.url()
+  await waitFor('everything to be registered', async () => (await fetch(`${url}/readyz`)).ok, patience)
+  const seconds = (performance.now() - started) / 1000
+  const syncs = (): number[] =>
+    program.log.filter(({ event }) => event === 'synced').map(({ durationMs }) => Number(durationMs))
+  const before = syncs().length
+  await waitFor('full reconciliations', () => syncs().length >= before + fullSyncs, patience)
+  const { peakRssBytes } = processUsage(program.process.pid)
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  const lag = /^podsonar_nodejs_eventloop_lag_max_seconds (\S+)/m.exec(metrics)?.[1]
+  const answer = await consul.get<{ Services: Record<string, FilledService> }>('/v1/catalog/node/k8s-bench')
+  const services = Object.values(answer.Services).filter(({ ID }) => /^(pod|node)--/.test(ID))
+  const expected = kubernetes.pods.length + kubernetes.nodes.length
+  if (services.length !== expected) throw new Error(`${services.length} services, expected ${expected}`)
+  return {
+    seconds,
+    services,
+    peakRssMiB: peakRssBytes / 2 ** 20,
+    eventLoopMaxMs: Number(lag) * 1000,
+    idleSyncSeconds: fullSyncs === 0 ? Number.NaN : (syncs().at(-1) ?? Number.NaN) / 1000,
+  }
+}
+
+/** Writes the same services into another empty Consul by bare transactions, in a process of its own; seconds. */
+export async function bareTransactions(services: readonly FilledService[]): Promise<number> {
+  await using consul = await Consul.start()
+  await using folder = await TemporaryFolder.create('bench')
+  const file = join(folder.path, 'services.json')
+  await writeFile(file, JSON.stringify(services))
+  const script = fileURLToPath(new URL('bare-transactions.ts', import.meta.url))
+  const started = performance.now()
+  await using writer = await Process.start('bare transactions', process.execPath, [script, consul.url, file])
+  const { code } = await writer.exited
+  if (code !== 0) throw new Error(`bare transactions: ${writer.stderr}`)
+  return (performance.now() - started) / 1000
+}
+
+/** Registers services by one agent call after another; services a second. */
+export async function agentCalls(services: readonly FilledService[]): Promise<number> {
+  await using consul = await Consul.start()
+  const started = performance.now()
+  for (const { Service, ...service } of services)
+    await consul.put('/v1/agent/service/register', { ...service, Name: Service })
+  return services.length / ((performance.now() - started) / 1000)
+}
