@@ -14,13 +14,14 @@ export interface Route extends Subject {
 export const resources = {
   pods: { group: '', version: 'v1', kind: 'Pod' },
   nodes: { group: '', version: 'v1', kind: 'Node' },
+  services: { group: '', version: 'v1', kind: 'Service' },
   leases: { group: 'coordination.k8s.io', version: 'v1', kind: 'Lease' },
 } as const
 
 export type Resource = keyof typeof resources
 
 const pathPattern =
-  /^(?:\/api\/v1|\/apis\/([^/]+)\/v1)(?:\/namespaces\/([^/]+))?\/(pods|nodes|leases)(?:\/([^/]+))?$/
+  /^(?:\/api\/v1|\/apis\/([^/]+)\/v1)(?:\/namespaces\/([^/]+))?\/(pods|nodes|services|leases)(?:\/([^/]+))?$/
 
 /**
  * @returns undefined for a path that the server does not know

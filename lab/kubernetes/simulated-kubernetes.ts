@@ -164,6 +164,21 @@ export class SimulatedKubernetes implements AsyncDisposable {
     return this.#putNode({ ...node, ...change })
   }
 
+  /** Adds a service, or replaces the one of that name. */
+  addService(namespace: string, name: string, clusterIP: string): void {
+    const uid = randomUUID()
+    this.api.stores.services.put((resourceVersion) => ({
+      ...{ namespace, name, resourceVersion },
+      labels: {},
+      fields: { 'metadata.name': name, 'metadata.namespace': namespace },
+      render: () =>
+        JSON.stringify({
+          metadata: { name, namespace, uid, resourceVersion: String(resourceVersion) },
+          spec: { clusterIP, clusterIPs: [clusterIP], type: 'ClusterIP' },
+        }),
+    }))
+  }
+
   deleteNode(name: string): void {
     this.api.stores.nodes.delete(undefined, name)
     this.#nodes.delete(name)

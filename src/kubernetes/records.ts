@@ -52,3 +52,12 @@ export interface NodeRecord {
   readonly ready: boolean
   readonly labels: Readonly<Record<string, string>>
 }
+
+/** A service of Kubernetes: v1.Service, reduced. */
+export interface ServiceObjectRecord {
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** Its virtual addresses; empty for a headless one. */
+  readonly clusterIps: readonly string[]
+}

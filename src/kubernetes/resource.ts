@@ -1,6 +1,7 @@
 import { projectNode } from './project-node.ts'
 import { projectPod } from './project-pod.ts'
-import type { NodeRecord, PodRecord } from './records.ts'
+import { projectService } from './project-service.ts'
+import type { NodeRecord, PodRecord, ServiceObjectRecord } from './records.ts'
 
 /** What list and watch must know about a kind of object. */
 export interface Resource<T> {
@@ -30,4 +31,15 @@ export const nodes: Resource<NodeRecord> = {
   project: projectNode,
   uidOf: ({ uid }) => uid,
   nameOf: ({ name }) => name,
+}
+
+export const services: Resource<ServiceObjectRecord> = {
+  plural: 'services',
+  path: (namespace) =>
+    namespace === undefined
+      ? '/api/v1/services'
+      : `/api/v1/namespaces/${encodeURIComponent(namespace)}/services`,
+  project: projectService,
+  uidOf: ({ uid }) => uid,
+  nameOf: ({ namespace, name }) => `${namespace}/${name}`,
 }

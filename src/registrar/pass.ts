@@ -57,6 +57,9 @@ export interface PlannerOptions {
   readonly guard: Guard
 }
 
+/** What a plan is made for. */
+export type PlannedView = Pick<ClusterView, 'desired' | 'complete'>
+
 /** Makes plans, and remembers what has to wait for a later one. */
 export class Planner {
   readonly #options: PlannerOptions
@@ -87,7 +90,7 @@ export class Planner {
   /** Plans for some IDs, or for all that are wanted or there. */
   async plan(
     ids: Iterable<string> | 'all',
-    view: ClusterView,
+    view: PlannedView,
     actual: ActualSet,
     evidence: Evidence,
   ): Promise<Plan> {
@@ -126,7 +129,7 @@ export class Planner {
   }
 }
 
-function* allIds(view: ClusterView, actual: ActualSet): Generator<string> {
+function* allIds(view: PlannedView, actual: ActualSet): Generator<string> {
   yield* view.desired.services.keys()
   for (const id of actual.services.keys()) if (view.desired.get(id) === undefined) yield id
 }

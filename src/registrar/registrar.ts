@@ -4,6 +4,7 @@ import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
 import { never } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { version } from '../common/version.ts'
+import { sendText } from '../common/web/reply.ts'
 import { opsHandler, probePaths } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
@@ -26,10 +27,11 @@ import { heartbeatMs, HeartbeatKeeper } from './heartbeat.ts'
 import type { Leadership } from './leadership.ts'
 import { registrarMetrics } from './metrics.ts'
 import { registrarPage } from './page.ts'
+import { peerMetrics, type PeerSources } from './peer-metrics.ts'
 import { Reconciler } from './reconciler.ts'
 import { httpDiscovery } from './sd-http.ts'
 import { selfAddress } from './self-address.ts'
-import { followNodes, followPods } from './sources.ts'
+import { followNodes, followPods, followServices } from './sources.ts'
 import type { RegistrarStatus } from './status.ts'
 
 /** Composition root of MODE=registrar: owns everything that the mode opens. */
@@ -41,7 +43,7 @@ export async function startRegistrar(
   const registry = createRegistry('registrar')
   const readiness = new Readiness()
   const clusterConfig = loadClusterConfig({ kubeconfig: config.kubeconfig })
-  const live: { reconciler?: Reconciler; leadership?: Leadership } = {}
+  const live: { reconciler?: Reconciler; leadership?: Leadership; peers?: PeerSources } = {}
   electsLeader(config)
   const consul =
     config.consulAddress === 'embedded'
@@ -77,7 +79,14 @@ export async function startRegistrar(
           const body = now === undefined ? html`<p>Starting.</p>` : registrarPage(now, facts)
           return renderPage({ mode: 'registrar', version, body })
         },
-        routes: { '/sd/http': httpDiscovery(status, node) },
+        routes: {
+          '/sd/http': httpDiscovery(status, node),
+          '/metrics': async (_request, response) => {
+            const own = await registry.metrics()
+            const peers = live.peers === undefined ? '' : await peerMetrics(live.peers)
+            sendText(response, 200, registry.contentType, own + peers)
+          },
+        },
       }),
     }),
   )
@@ -86,6 +95,7 @@ export async function startRegistrar(
   const client = owned.use(new KubernetesClient(clusterConfig))
   const pods = owned.use(followPods(config, client, log))
   const nodes = owned.use(followNodes(config, client, log))
+  if (config.peerInfo) live.peers = { pods, nodes, services: owned.use(followServices(config, client, log)) }
   const self = { address: config.listenAddress ?? selfAddress(), port: server.port }
   const backend = await openBackend(config, {
     ...{ consul, node, self, log, readiness },

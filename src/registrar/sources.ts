@@ -3,8 +3,8 @@ import type { RegistrarConfig } from '../config/registrar-settings.ts'
 import type { KubernetesClient } from '../kubernetes/client.ts'
 import { ListAndWatch } from '../kubernetes/list-and-watch.ts'
 import { MergedSource } from '../kubernetes/merged-source.ts'
-import type { NodeRecord, PodRecord } from '../kubernetes/records.ts'
-import { nodes, pods } from '../kubernetes/resource.ts'
+import type { NodeRecord, PodRecord, ServiceObjectRecord } from '../kubernetes/records.ts'
+import { nodes, pods, services } from '../kubernetes/resource.ts'
 import type { Source } from '../kubernetes/source.ts'
 
 /** Starts to follow the pods that the settings select, of all namespaces or of each that is named. */
@@ -37,4 +37,17 @@ function paces({ syncPeriodSeconds, watchSilenceSeconds }: RegistrarConfig): {
   readonly silenceMs: number
 } {
   return { pollMs: syncPeriodSeconds * 1000, silenceMs: watchSilenceSeconds * 1000 }
+}
+
+/** Starts to follow the services of Kubernetes, for PEER_INFO: its role has to allow it. */
+export function followServices(
+  config: RegistrarConfig,
+  client: KubernetesClient,
+  log: Logger,
+): Source<ServiceObjectRecord> {
+  return ListAndWatch.start({
+    ...{ client, log },
+    resource: services,
+    pollMs: config.syncPeriodSeconds * 1000,
+  })
 }
