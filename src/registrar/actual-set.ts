@@ -1,5 +1,5 @@
 import { isOurs } from './core/decide.ts'
-import { kindOf, type ServiceKind, type ServiceRecord } from './core/service.ts'
+import { kindOf, managedBy, type ServiceKind, type ServiceRecord } from './core/service.ts'
 
 /** What Consul holds, as far as is known: the last whole reading, and what was written since. */
 export class ActualSet {
@@ -19,6 +19,16 @@ export class ActualSet {
   /** How many of each kind are ours. */
   get registered(): Readonly<Record<ServiceKind, number>> {
     return this.#registered
+  }
+
+  /** The names of other clusters whose services podsonar registered under IDs of our form. */
+  get otherClusters(): ReadonlySet<string> {
+    const names = new Set<string>()
+    for (const service of this.#services.values()) {
+      const { cluster_name: name, managed_by: manager } = service.meta
+      if (name !== undefined && manager === managedBy && !isOurs(service, this.#clusterName)) names.add(name)
+    }
+    return names
   }
 
   get(id: string): ServiceRecord | undefined {

@@ -15,8 +15,8 @@ export interface Backend {
   readonly registry: Registry
   /** Where services of this cluster may be from before; undefined where there is no Consul. */
   readonly other: Registry | undefined
-  /** To be called after each comparison of everything that left nothing to do. Never throws. */
-  readonly afterFull: (signal: AbortSignal) => Promise<void>
+  /** To be called after each comparison of everything that left nothing to do, with the other clusters seen. Never throws. */
+  readonly afterFull: (otherClusters: ReadonlySet<string>, signal: AbortSignal) => Promise<void>
 }
 
 export interface BackendContext {
@@ -59,5 +59,5 @@ function openConsul(
   const [registry, other] = kind === 'agent' ? [agent, catalog] : [catalog, agent]
   const leftovers = new Leftovers(consul, clusterName)
   const sweeper = new LeftoverSweeper({ leftovers, backend: kind, log, readiness, onLeft })
-  return { registry, other, afterFull: (signal) => sweeper.sweep(signal) }
+  return { registry, other, afterFull: (clusters, signal) => sweeper.sweep(clusters, signal) }
 }

@@ -10,10 +10,8 @@ export interface HeartbeatOptions {
   readonly log: Logger
 }
 
-/** How often the heartbeat is written at most, in milliseconds. */
-export const heartbeatMs = 60_000
 /** After this many silent periods a registrar counts as gone. */
-export const silentPeriods = 3
+const silentPeriods = 3
 
 /**
  * Says in Consul that this registrar is alive, and finds out whether another cluster goes by the same name: its registrar

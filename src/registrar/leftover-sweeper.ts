@@ -20,20 +20,25 @@ export interface SweeperOptions {
 export class LeftoverSweeper {
   readonly #options: SweeperOptions
   #running: Promise<void> | undefined
+  #abandoned = ''
 
   constructor(options: SweeperOptions) {
     this.#options = options
   }
 
-  /** Starts a run unless one goes on; resolves when it has ended. Never throws. */
-  sweep(signal: AbortSignal): Promise<void> {
-    this.#running ??= this.#run(signal).finally(() => {
+  /**
+   * Starts a run unless one goes on; resolves when it has ended. Never throws.
+   *
+   * @param otherClusters names of other clusters whose services were seen
+   */
+  sweep(otherClusters: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+    this.#running ??= this.#run(otherClusters, signal).finally(() => {
       this.#running = undefined
     })
     return this.#running
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
+  async #run(otherClusters: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
     const { leftovers, backend, log } = this.#options
     try {
       const places = await leftovers.find(backend, signal)
@@ -45,10 +50,22 @@ export class LeftoverSweeper {
         )
       }
       this.#report(places.filter((place) => !isRemovable(place)))
+      this.#reportAbandoned(await leftovers.abandoned(otherClusters, signal))
     } catch (error) {
       if (signal.aborted) return
       log.warn({ event: 'leftovers_failed', error: describeError(error) }, 'Cannot look after leftovers')
     }
+  }
+
+  /** The old set of a cluster that was renamed, for example. */
+  #reportAbandoned(clusters: readonly string[]): void {
+    const { log, readiness } = this.#options
+    const text = clusters.join(', ')
+    const advice = `services of clusters without a living registrar are in Consul: ${text}. If one is gone or was renamed: CLUSTER_NAME=<its name> podsonar purge`
+    readiness.note('abandoned clusters', text === '' ? undefined : advice)
+    if (text !== '' && text !== this.#abandoned)
+      log.warn({ event: 'abandoned_clusters', clusters: text }, advice)
+    this.#abandoned = text
   }
 
   #report(places: readonly Place[]): void {

@@ -2,12 +2,9 @@ import { describeError, PodsonarError } from '../common/errors.ts'
 import type { ModeContext } from '../common/lifecycle.ts'
 import type { RegistrarConfig } from '../config/registrar-settings.ts'
 import { clusterName } from './cluster-name.ts'
-import { heartbeatOf } from './consul/answers.ts'
 import { consulConnection } from './consul/connect.ts'
 import { ConsulHttp } from './consul/http.ts'
-import { isRemovable, Leftovers, type Place } from './consul/leftovers.ts'
-import { heartbeatName } from './core/service.ts'
-import { heartbeatMs, silentPeriods } from './heartbeat.ts'
+import { isRemovable, Leftovers, livingRegistrars, type Place } from './consul/leftovers.ts'
 
 /**
  * `podsonar purge`: removes everything of CLUSTER_NAME from Consul, whichever backend wrote it. DRY_RUN only tells.
@@ -56,22 +53,12 @@ function describe({ node, kind, services }: Place): string {
 }
 
 async function refuseWhileAlive(consul: ConsulHttp, name: string, signal: AbortSignal): Promise<void> {
-  type Entry = { readonly Node: string; readonly ServiceMeta: Record<string, string> | null }
-  const { body } = await consul.get<Entry[]>(`/catalog/service/${heartbeatName}`, {
-    act: 'look for a registrar that is alive',
-    rule: `service "${heartbeatName}" { policy = "read" } and node_prefix "" { policy = "read" }`,
-    signal,
-  })
-  for (const { Node, ServiceMeta } of body) {
-    const heartbeat = heartbeatOf(ServiceMeta)
-    if (heartbeat?.clusterName !== name) continue
-    const goneAtMs = heartbeat.lastSyncMs + silentPeriods * heartbeatMs
-    if (Date.now() < goneAtMs) {
-      throw new PodsonarError(
-        'registrar_alive',
-        `Cannot purge ${name}: its registrar wrote to Consul (node ${Node}) at ${new Date(heartbeat.lastSyncMs).toISOString()}, ` +
-          `expected it stopped. If it ended without saying so, purge again after ${new Date(goneAtMs).toISOString()}`,
-      )
-    }
-  }
+  const alive = (await livingRegistrars(consul, signal)).find(({ clusterName }) => clusterName === name)
+  if (alive === undefined) return
+  const { node, lastSyncMs, goneAtMs } = alive
+  throw new PodsonarError(
+    'registrar_alive',
+    `Cannot purge ${name}: its registrar wrote to Consul (node ${node}) at ${new Date(lastSyncMs).toISOString()}, ` +
+      `expected it stopped. If it ended without saying so, purge again after ${new Date(goneAtMs).toISOString()}`,
+  )
 }

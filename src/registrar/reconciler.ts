@@ -32,7 +32,7 @@ export interface ReconcilerOptions extends PlannerOptions, ReporterOptions {
   readonly printPlan: ((plan: Plan) => void) | undefined
   readonly once: boolean
   /** Called after each comparison of everything that left nothing to do, for what lies outside of the plan. Never throws. */
-  readonly afterFull: (signal: AbortSignal) => Promise<void>
+  readonly afterFull: (otherClusters: ReadonlySet<string>, signal: AbortSignal) => Promise<void>
 }
 
 /** Changes that arrive within this time of each other are written together. */
@@ -286,7 +286,7 @@ export class Reconciler implements AsyncDisposable {
     this.#reporter.worked()
     if (!complete || signal.aborted) return
     if (all && printPlan === undefined) {
-      this.#after = afterFull(signal)
+      this.#after = afterFull(this.#actual.otherClusters, signal)
       if (this.#options.once) await this.#after
     }
     this.#reporter.inSync(all ? view.desired.services : undefined)

@@ -4,12 +4,12 @@
  */
 import { heartbeatName, kindOf, type ActualService } from '../core/service.ts'
 import { isOurs } from '../core/decide.ts'
-import { streamServices } from './answers.ts'
+import { heartbeatOf, streamServices } from './answers.ts'
 import { directoryNode } from '../core/directory-node.ts'
 import { ConsulError } from './errors.ts'
 import type { ConsulHttp } from './http.ts'
 import { inParallel } from './pool.ts'
-import type { BackendKind } from './registry.ts'
+import { goneAfterMs, type BackendKind, type Heartbeat } from './registry.ts'
 import { Transactions } from './transactions.ts'
 
 /**
@@ -89,6 +89,28 @@ export class Leftovers {
     return places.sort((a, b) => (a.node < b.node ? -1 : 1))
   }
 
+  /**
+   * Other clusters with services of podsonar but no registrar that is alive.
+   *
+   * @param seen names of other clusters that are known already; external nodes are looked through here
+   */
+  async abandoned(seen: ReadonlySet<string>, signal: AbortSignal): Promise<string[]> {
+    type Node = { readonly Node: string; readonly Meta: Readonly<Record<string, string>> | null }
+    const options = { act: 'look for abandoned clusters', rule: readRule, signal }
+    const [{ body: nodes }, alive] = await Promise.all([
+      this.#http.get<Node[]>('/catalog/nodes', options),
+      livingRegistrars(this.#http, signal),
+    ])
+    const names = new Set(seen)
+    for (const { Node, Meta } of nodes) {
+      const name = Meta?.['cluster_name']
+      if (name !== undefined && Node === directoryNode(name).name) names.add(name)
+    }
+    names.delete(this.#clusterName)
+    for (const { clusterName } of alive) names.delete(clusterName)
+    return [...names].sort()
+  }
+
   async #agentNode(signal: AbortSignal): Promise<string> {
     const { body } = await this.#http.get<{ Config: { NodeName: string } }>('/agent/self', {
       act: 'ask the agent for its node name',
@@ -152,4 +174,28 @@ export class Leftovers {
     if (failures[0] !== undefined)
       throw new ConsulError('consul_failed', `Cannot ${options.act}: ${failures[0]}`)
   }
+}
+
+/** A registrar that said not long ago that it is alive. */
+export interface LivingRegistrar extends Heartbeat {
+  /** The Consul node that its heartbeat is on. */
+  readonly node: string
+  /** When it counts as gone if it says nothing more, in milliseconds since the epoch. */
+  readonly goneAtMs: number
+}
+
+/** The registrars of all clusters that are alive, by their heartbeats. @throws ConsulError */
+export async function livingRegistrars(http: ConsulHttp, signal: AbortSignal): Promise<LivingRegistrar[]> {
+  type Entry = { readonly Node: string; readonly ServiceMeta: Readonly<Record<string, string>> | null }
+  const { body } = await http.get<Entry[]>(`/catalog/service/${heartbeatName}`, {
+    act: 'look for registrars that are alive',
+    rule: `service "${heartbeatName}" { policy = "read" } and node_prefix "" { policy = "read" }`,
+    signal,
+  })
+  return body.flatMap(({ Node: node, ServiceMeta }) => {
+    const heartbeat = heartbeatOf(ServiceMeta)
+    if (heartbeat === undefined) return []
+    const goneAtMs = heartbeat.lastSyncMs + goneAfterMs
+    return Date.now() < goneAtMs ? [{ ...heartbeat, node, goneAtMs }] : []
+  })
 }

@@ -30,6 +30,11 @@ export interface Heartbeat {
   readonly lastSyncMs: number
 }
 
+/** How often a heartbeat is written at most, in milliseconds. */
+export const heartbeatMs = 60_000
+/** A registrar that was silent for so long counts as gone. */
+export const goneAfterMs: number = 3 * heartbeatMs
+
 /** A place where services are registered. Every call has a time-out of its own and ends early when `signal` aborts. */
 export interface Registry extends AsyncDisposable {
   readonly kind: BackendKind
