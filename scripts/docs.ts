@@ -2,8 +2,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { format } from 'prettier'
 import { configurationMarkdown } from '../src/config/help.ts'
+import { metricsMarkdown } from './metrics-page.ts'
 
-const pages = { 'docs/configuration.md': configurationMarkdown() }
+const pages = {
+  'docs/configuration.md': configurationMarkdown(),
+  'docs/metrics.md': metricsMarkdown(),
+}
 
 for (const [path, text] of Object.entries(pages)) {
   const wanted = await format(text, { parser: 'markdown', printWidth: 110 })

@@ -32,6 +32,7 @@ import { peerMetrics, type PeerSources } from './peer-metrics.ts'
 import { Reconciler } from './reconciler.ts'
 import { httpDiscovery } from './sd-http.ts'
 import { selfAddress } from './self-address.ts'
+import { sourceMetrics } from './source-metrics.ts'
 import { followNodes, followPods, followServices } from './sources.ts'
 import type { RegistrarStatus } from './status.ts'
 
@@ -97,6 +98,8 @@ export async function startRegistrar(
   const pods = owned.use(followPods(config, client, log))
   const nodes = owned.use(followNodes(config, client, log))
   if (config.peerInfo) live.peers = { pods, nodes, services: owned.use(followServices(config, client, log)) }
+  const { peers } = live
+  sourceMetrics(registry, () => (peers === undefined ? [pods, nodes] : [pods, nodes, peers.services]))
   const self = { address: config.listenAddress ?? selfAddress(), port: server.port }
   const backend = await openBackend(config, {
     ...{ consul, node, self, log, readiness },
