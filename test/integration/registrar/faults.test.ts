@@ -155,7 +155,7 @@ describeWith(['consul'], 'nothing is wrongly removed when the API server', () =>
     ],
     ['is gone', (kubernetes) => kubernetes.leave()],
   ]
-  it(`${faults.map(([name]) => name).join(', ')}`, async () => {
+  it(faults.map(([name]) => name).join(', '), async () => {
     await using consul = await Consul.start()
     await using kubernetes = await cluster(30)
     const settings = await registrarSettings(consul, kubernetes, { ...catalogBackend, SYNC_PERIOD: '1' })
