@@ -155,32 +155,36 @@ describeWith(['consul'], 'nothing is wrongly removed when the API server', () =>
     ],
     ['is gone', (kubernetes) => kubernetes.leave()],
   ]
-  it(faults.map(([name]) => name).join(', '), async () => {
-    await using consul = await Consul.start()
-    await using kubernetes = await cluster(30)
-    const settings = await registrarSettings(consul, kubernetes, { ...catalogBackend, SYNC_PERIOD: '1' })
-    await using program = await Program.start(['registrar'], settings)
-    await untilReady(program)
-    await using presence = new PresenceWatch(expected(kubernetes), () => catalogServices(consul))
-    const syncs = () => program.log.filter(({ event }) => event === 'synced').length
-    for (const [name, arm] of faults) {
-      await arm(kubernetes)
-      kubernetes.closeWatches()
-      const before = syncs()
-      await waitFor(`three full reconciliations while it ${name}`, () => syncs() >= before + 3, slow)
-      expect([...presence.missing], name).toEqual([])
+  it(
+    faults.map(([name]) => name).join(', '),
+    async () => {
+      await using consul = await Consul.start()
+      await using kubernetes = await cluster(30)
+      const settings = await registrarSettings(consul, kubernetes, { ...catalogBackend, SYNC_PERIOD: '1' })
+      await using program = await Program.start(['registrar'], settings)
+      await untilReady(program)
+      await using presence = new PresenceWatch(expected(kubernetes), () => catalogServices(consul))
+      const syncs = () => program.log.filter(({ event }) => event === 'synced').length
+      for (const [name, arm] of faults) {
+        await arm(kubernetes)
+        kubernetes.closeWatches()
+        const before = syncs()
+        await waitFor(`three full reconciliations while it ${name}`, () => syncs() >= before + 3, slow)
+        expect([...presence.missing], name).toEqual([])
 
-      kubernetes.faults.clear()
-      kubernetes.shortenLists(undefined)
-      await kubernetes.leave()
-      await kubernetes.arrive()
-      kubernetes.addPod({ name: `after-${faults.findIndex(([other]) => other === name)}`, annotations })
+        kubernetes.faults.clear()
+        kubernetes.shortenLists(undefined)
+        await kubernetes.leave()
+        await kubernetes.arrive()
+        kubernetes.addPod({ name: `after-${faults.findIndex(([other]) => other === name)}`, annotations })
+        await untilEqual(consul, kubernetes)
+      }
+      kubernetes.deletePod('default', 'web-7')
       await untilEqual(consul, kubernetes)
-    }
-    kubernetes.deletePod('default', 'web-7')
-    await untilEqual(consul, kubernetes)
-    expect([...presence.missing].filter((id) => id !== 'pod--default--web-7')).toEqual([])
-  }, 240_000)
+      expect([...presence.missing].filter((id) => id !== 'pod--default--web-7')).toEqual([])
+    },
+    240_000,
+  )
 
   it('tells of a mass removal: it is held, and said in metrics and at /readyz', async () => {
     await using consul = await Consul.start()
