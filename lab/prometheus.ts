@@ -8,7 +8,7 @@ import { Process } from './process.ts'
 import { waitFor } from './wait.ts'
 
 /** The path of the prometheus program: 2.24 from Debian bullseye, since newer Debian builds leave consul_sd out. */
-export async function prometheusProgram(): Promise<string> {
+async function prometheusProgram(): Promise<string> {
   return join(await unpackDebian('bullseye', ['prometheus']), 'usr/bin/prometheus')
 }
 

@@ -17,7 +17,7 @@ export interface DocumentedSetting {
 }
 
 /** Every setting once. */
-export function documentedSettings(): DocumentedSetting[] {
+function documentedSettings(): DocumentedSetting[] {
   const byVariable = new Map<string, { mode: Mode; setting: Setting<unknown> }[]>()
   for (const mode of modes) {
     for (const setting of Object.values(schema[mode] as Settings)) {

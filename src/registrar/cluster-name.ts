@@ -4,7 +4,7 @@ import { isLoopback } from './consul/connect.ts'
 import type { ConsulHttp } from './consul/http.ts'
 
 /** What an unset CLUSTER_NAME stands for beside an agent of our own. */
-export const defaultClusterName = 'default-cluster'
+const defaultClusterName = 'default-cluster'
 
 /**
  * The name of this cluster. It is the mark of ownership, so there is a default only where Consul is not shared: beside

@@ -15,7 +15,7 @@ export interface ServiceAnswer {
   readonly Address: string
 }
 
-export function fromAnswer(answer: ServiceAnswer, node: string): ActualService {
+function fromAnswer(answer: ServiceAnswer, node: string): ActualService {
   return {
     id: answer.ID,
     name: answer.Service,

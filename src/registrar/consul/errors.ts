@@ -56,7 +56,7 @@ export function statusError({ act, rule }: Attempt, status: number, body: string
 }
 
 /** Whether an answer is about the token: some versions say so under 500 or, in a transaction, under 409. */
-export function isPermissionProblem(status: number, body: string): boolean {
+function isPermissionProblem(status: number, body: string): boolean {
   return status === 401 || status === 403 || /permission denied|acl not found/i.test(body)
 }
 
