@@ -155,7 +155,7 @@ describeWith(['root'], 'the exporter on runtimes that replay their documented an
     expect(Object.keys(skipped)).toEqual(['process_gone'])
     expect(skipped['process_gone']).toBeGreaterThanOrEqual(2)
     const success = valuesBy(samples, 'podsonar_collector_success', ({ collector }) => collector)
-    expect(Object.values(success)).toEqual([1, 1, 1, 1])
+    expect(Object.values(success)).not.toContain(0)
   })
 
   it('one that does not serve CRI v1: not ready, and it says why', async () => {
