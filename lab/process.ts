@@ -107,7 +107,7 @@ export async function run(
   const { code, signal } = await started.exited
   if (code !== 0) {
     throw new Error(
-      `${[command, ...args].join(' ')} ended with ${code ?? signal ?? 'nothing'}: ${started.stderr.slice(-2_000)}`,
+      `${[command, ...args].join(' ').slice(0, 500)} ended with ${code ?? signal ?? 'nothing'}: ${started.stderr.slice(-2_000)}`,
     )
   }
   return started.stdout

@@ -25,7 +25,7 @@ describeWith(['npm registry'], 'a fresh copy of the repository', () => {
       cwd: root,
     })
     await mkdir(folder.path, { recursive: true })
-    await run('cp', ['--parents', ...listed.split('\0').filter((file) => file !== ''), folder.path], {
+    await run('cp', ['-P', '--parents', ...listed.split('\0').filter((file) => file !== ''), folder.path], {
       cwd: root,
     })
     const shell = { cwd: folder.path, env: userEnvironment() }

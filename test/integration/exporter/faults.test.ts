@@ -32,7 +32,7 @@ async function withRuntime(endpoint: string): Promise<{ success: number[]; reaso
 describe('an exporter without a working runtime answers, with every collector failed, and says why', () => {
   it('when the socket is missing', async () => {
     const { success, reason } = await withRuntime('unix:///nowhere/containerd.sock')
-    expect(success).toEqual([0, 0, 0, 0])
+    expect(new Set(success)).toEqual(new Set([0]))
     expect(reason).toMatch(/there is no such socket, expected one/)
   })
 
@@ -41,7 +41,7 @@ describe('an exporter without a working runtime answers, with every collector fa
     const socket = join(folder.path, 'a.sock')
     await writeFile(socket, '')
     const { success, reason } = await withRuntime(`unix://${socket}`)
-    expect(success).toEqual([0, 0, 0, 0])
+    expect(new Set(success)).toEqual(new Set([0]))
     expect(reason).toMatch(/ECONNREFUSED.*expected a runtime that serves CRI v1/)
   })
 
@@ -53,7 +53,7 @@ describe('an exporter without a working runtime answers, with every collector fa
     await once(server, 'listening')
     try {
       const { success, reason, tookMs } = await withRuntime(`unix://${socket}`)
-      expect(success).toEqual([0, 0, 0, 0])
+      expect(new Set(success)).toEqual(new Set([0]))
       expect(reason).toMatch(/no answer within \d+ ms/)
       expect(tookMs).toBeLessThan(4_000)
     } finally {
