@@ -93,7 +93,12 @@ export class DesiredServices {
 
   #route(pod: PodRecord, target: ScrapeTarget, context: DesiredContext): Route | undefined {
     if (this.#options.podRoute === 'direct')
-      return { address: target.ip, port: (port) => port, path: () => target.path }
+      return {
+        scheme: target.scheme,
+        address: target.ip,
+        port: (port) => port,
+        path: () => target.path,
+      }
     const ip = pod.nodeName === undefined ? undefined : context.nodeIp(pod.nodeName)
     if (ip === undefined && this.#options.nodeProxyAddress.includes('{ip}')) return undefined
     const address = this.#proxyAddress({
@@ -103,6 +108,8 @@ export class DesiredServices {
     })
     const base = `/api/v1/namespaces/${pod.namespace}/pods/${pod.name}`
     return {
+      // The proxy's own: how it reaches the pod is its affair.
+      scheme: 'http',
       address,
       port: () => this.#options.nodeProxyPort,
       path: (port) => `${base}:${port}${target.path}`,
@@ -135,7 +142,7 @@ export class DesiredServices {
       builder.offer('workload_kind', workload.kind)
       builder.offer('workload_name', workload.name)
     }
-    builder.set('metrics_scheme', target.scheme)
+    builder.set('metrics_scheme', route.scheme)
     for (const [name, value] of Object.entries(target.params)) builder.offer(`param_${name}`, value)
     offerLabels(builder, podLabels, pod.labels)
     const name = this.#podName({
@@ -185,6 +192,7 @@ export class DesiredServices {
 }
 
 interface Route {
+  readonly scheme: 'http' | 'https'
   readonly address: string
   readonly port: (port: number) => number
   readonly path: (port: number) => string

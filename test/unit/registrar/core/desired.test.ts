@@ -137,6 +137,8 @@ describe('a pod in Consul', () => {
         metrics_port: '9090',
       },
     })
+    const https = build(options).ofPod(pod({ annotations: annotations({ scheme: 'https' }) }), known)
+    expect(https.services[0]?.meta['metrics_scheme']).toBe('http')
     expect(build(options).ofPod(pod(), context).skipped?.reason).toBe('no_node')
     expect(build({ ...options, nodeProxyAddress: 'lb' }).ofPod(pod(), context).services[0]?.address).toBe(
       'lb',
