@@ -13,7 +13,7 @@ function userEnvironment(): NodeJS.ProcessEnv {
   const path = (process.env['PATH'] ?? '')
     .split(delimiter)
     .filter((folder) => !folder.includes('node_modules'))
-  const foreign = /^(npm_|VITEST|NODE_)/
+  const foreign = /^(npm_|VITEST|NODE_(ENV|OPTIONS|PATH)$)/
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name))
   return { ...Object.fromEntries(kept), PATH: path.join(delimiter) }
 }
