@@ -2,6 +2,7 @@
  * Metric families as text, for those with thousands of series: no object per series is kept.
  * Format: Prometheus text format 0.0.4 and OpenMetrics 1.0.0, whose sample lines are the same for what is used here.
  */
+import { TextBuffer } from './text-buffer.ts'
 
 export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary'
 
@@ -15,18 +16,20 @@ export class Family {
   readonly name: string
   readonly #type: MetricType
   readonly #help: string
-  readonly #lines: string[] = []
+  readonly #lines: TextBuffer
+  #size = 0
 
   /** @param name with `_total` at its end when it is a counter */
   constructor(name: string, type: MetricType, help: string) {
     this.name = name
     this.#type = type
     this.#help = help
+    this.#lines = new TextBuffer(name)
   }
 
   /** Number of samples. */
   get size(): number {
-    return this.#lines.length
+    return this.#size
   }
 
   /**
@@ -61,19 +64,37 @@ export class Family {
   }
 
   #add(suffix: string, labels: string, value: number): void {
-    const braced = labels === '' ? '' : `{${labels}}`
-    this.#lines.push(`${this.name}${suffix}${braced} ${formatValue(value)}\n`)
+    const lines = this.#lines
+    lines.text(labels === '' ? `${this.name}${suffix} ` : `${this.name}${suffix}{${labels}} `)
+    lines.number(value)
+    lines.text('\n')
+    this.#size += 1
   }
 
-  /** The family as text; empty without samples. */
-  render(format: ExpositionFormat): string {
-    if (this.#lines.length === 0) return ''
+  /** The lines before its samples; empty without samples. */
+  header(format: ExpositionFormat): string {
+    if (this.#size === 0) return ''
     const [name, type] =
       format === 'openmetrics' && this.#type === 'counter'
         ? this.#openMetricsCounter()
         : [this.name, this.#type]
     const help = this.#help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${this.#lines.join('')}`
+    return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
+  }
+
+  /** Its samples; only until it is released. */
+  get lines(): Uint8Array {
+    return this.#lines.bytes
+  }
+
+  /** The family as text; empty without samples. */
+  render(format: ExpositionFormat): string {
+    return this.header(format) + this.#lines.bytes.toString('utf8')
+  }
+
+  /** Gives its memory to the next family of this name, when nobody reads this one any more. */
+  release(): void {
+    this.#lines.release()
   }
 
   /** A counter's family is named without `_total` there; one whose sample lacks it (cAdvisor's) is no counter to it. */

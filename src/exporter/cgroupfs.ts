@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode } from '../common/errors.ts'
 import type { Cgroups } from './core/parse-process.ts'
 import type { CgroupFiles } from './core/resource-usage.ts'
+import { readText } from './read-text.ts'
 
 /** How often the tree of cgroups is searched for one that a path does not lead to, in milliseconds. */
 const searchEveryMs = 10_000
@@ -58,12 +59,12 @@ export class Cgroupfs {
         const [folder, path] = [this.#hierarchies.get(controller), byController.get(controller)]
         return folder === undefined || path === undefined || path === '/'
           ? undefined
-          : read(join(folder, path, file))
+          : read(`${folder}${path}/${file}`)
       },
       version2: (file) =>
         this.#unified === undefined || unified === undefined || unified === '/'
           ? undefined
-          : read(join(this.#unified, unified, file)),
+          : read(`${this.#unified}${unified}/${file}`),
     }
   }
 
@@ -94,7 +95,7 @@ function searchFolders(root: string, path: string, depth: number, found: Map<str
 /** Undefined for a file that this kernel or this cgroup does not have. */
 function read(path: string): string | undefined {
   try {
-    return readFileSync(path, 'latin1')
+    return readText(path)
   } catch (error) {
     // ENODEV: the cgroup was removed meanwhile. EOPNOTSUPP: pressure is switched off.
     if (['ENOENT', 'ENODEV', 'EOPNOTSUPP', 'ENOTSUP'].includes(errorCode(error) ?? '')) return undefined

@@ -38,6 +38,9 @@ import { eachNamespace } from './slices.ts'
 import { HangableSpace } from './space.ts'
 import { WritableLayers } from './writable-layers.ts'
 
+/** Collectors that need the socket table: without them no eBPF program is loaded for it. */
+const ofTable: ReadonlySet<CollectorName> = new Set(['connections', 'tcp', 'udp', 'tcp_health'])
+
 /** Composition root of MODE=exporter: owns everything that the mode opens. */
 export async function startExporter(
   config: ExporterConfig,
@@ -59,7 +62,12 @@ export async function startExporter(
   const skippedContainer = (reason: string): void => {
     metrics.skipped('container', reason)
   }
-  const containers = new ContainerCache({ runtimes, procfs, cgroupfs, onSkipped: skippedContainer })
+  const containers = new ContainerCache({
+    ...{ runtimes, procfs, cgroupfs },
+    onSkipped: (kind, reason) => {
+      metrics.skipped(kind, reason)
+    },
+  })
   const inboundPorts = config.connectionsInboundPorts
   const procfsTable = owned.use(
     new ProcfsTableSource({ root: procfs.root, inboundPorts, onSkipped: skippedNamespace }),
@@ -67,8 +75,9 @@ export async function startExporter(
   const worker = owned.use(new EbpfWorker(log))
   const libbpf = config.libbpfPath
   const wantsHealth = config.collectors.includes('tcp_health')
+  const choice = config.collectors.some((name) => ofTable.has(name)) ? config.connectionsSource : 'procfs'
   const source = await chooseSocketTableSource({
-    ...{ choice: config.connectionsSource, procfs: procfsTable, inboundPorts, live: wantsHealth },
+    ...{ choice, procfs: procfsTable, inboundPorts, live: wantsHealth },
     ...{ worker, libbpf, log },
     onPass: ({ torn }) => {
       metrics.torn(torn)
@@ -111,8 +120,9 @@ export async function startExporter(
     filesystem: () =>
       filesystemCollector({
         ...{ procfs, labels, hangable, layers: new WritableLayers(runtimes, log) },
-        onSkipped: (kind, reason) => {
-          metrics.skipped(kind, reason)
+        onSkipped: skippedContainer,
+        onUnreadable: (mounts) => {
+          metrics.unreadableMounts(mounts)
         },
       }),
     tcp_health: () =>
@@ -148,21 +158,21 @@ export async function startExporter(
         registry,
         readiness,
         page: async () => {
-          const { snapshot, results } = await collect(scrapeBudgetMs(undefined))
+          using collection = await collect(scrapeBudgetMs(undefined))
           return exporterPage({
             ...{ node: config.nodeName, runtimes: runtimes.statuses, failures: runtimes.failures },
-            ...{ snapshot, results, table: table.latest, figures: table.figures },
+            ...{ ...collection, table: table.latest, figures: table.figures },
           })
         },
         routes: {
           '/metrics': async (request: IncomingMessage, response: ServerResponse) => {
-            const { results } = await collect(
+            using collection = await collect(
               scrapeBudgetMs(request.headers['x-prometheus-scrape-timeout-seconds']),
             )
             await sendMetrics(
               request,
               response,
-              results.flatMap(({ families = [] }) => families),
+              collection.results.flatMap(({ families = [] }) => families),
               registry,
             )
           },

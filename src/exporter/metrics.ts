@@ -9,6 +9,7 @@ export class ExporterMetrics {
   readonly #duration
   readonly #containers
   readonly #skipped
+  readonly #unreadableMounts
   readonly #folded
   readonly #runtimeUp
   readonly #tableAge
@@ -42,8 +43,14 @@ export class ExporterMetrics {
     })
     this.#skipped = new Counter({
       name: 'podsonar_skipped_total',
-      help: 'Containers, network namespaces and mounts that were left out of a collection, by reason.',
+      help: 'Containers and network namespaces that were left out of a collection, by reason.',
       labelNames: ['kind', 'reason'],
+      registers,
+    })
+    this.#unreadableMounts = new Gauge({
+      name: 'podsonar_unreadable_mounts',
+      help: 'Mounts of containers that could not be looked at in the last collection, by reason.',
+      labelNames: ['reason'],
       registers,
     })
     this.#folded = new Counter({
@@ -107,8 +114,14 @@ export class ExporterMetrics {
     for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost]) metric.remove()
   }
 
-  skipped(kind: 'container' | 'namespace' | 'mount', reason: string): void {
+  skipped(kind: 'container' | 'namespace', reason: string): void {
     this.#skipped.inc({ kind, reason })
+  }
+
+  /** @param mounts of one collection, by reason */
+  unreadableMounts(mounts: ReadonlyMap<string, number>): void {
+    this.#unreadableMounts.reset()
+    for (const [reason, count] of mounts) this.#unreadableMounts.set({ reason }, count)
   }
 
   /** Chains of one eBPF pass. */

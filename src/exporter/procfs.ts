@@ -1,7 +1,8 @@
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, PodsonarError, SettingsError } from '../common/errors.ts'
 import { parseCgroups, parseStartTime, type Cgroups } from './core/parse-process.ts'
+import { readText } from './read-text.ts'
 
 /** How much is read from a large file at once, in bytes. */
 const chunkBytes = 1 << 20
@@ -75,7 +76,7 @@ export class Procfs {
     return this.#guard(pid, file, () => {
       let descriptor
       try {
-        descriptor = openSync(join(this.root, `${pid}/${file}`), 'r')
+        descriptor = openSync(`${this.root}/${pid}/${file}`, 'r')
       } catch (error) {
         if (errorCode(error) === 'ENOENT' && existsSync(join(this.root, `${pid}/net/dev`))) return undefined
         throw error
@@ -117,7 +118,7 @@ export class Procfs {
 
   /** Inode of the network namespace that a process is in. @throws as {@link text} */
   networkNamespace(pid: number): number {
-    const link = this.#guard(pid, 'ns/net', () => readlinkSync(join(this.root, `${pid}/ns/net`)))
+    const link = this.#guard(pid, 'ns/net', () => readlinkSync(`${this.root}/${pid}/ns/net`))
     const inode = /^net:\[(\d+)\]$/.exec(link)?.[1]
     if (inode === undefined)
       throw new PodsonarError(
@@ -136,11 +137,11 @@ export class Procfs {
 
   /** How many file descriptors a process has open, and how many of them are sockets. @throws as {@link text} */
   descriptors(pid: number): { descriptors: number; sockets: number } {
-    const folder = join(this.root, `${pid}/fd`)
+    const folder = `${this.root}/${pid}/fd`
     const names = this.#guard(pid, 'fd', () => readdirSync(folder))
     const sockets = names.filter((name) => {
       try {
-        return readlinkSync(join(folder, name)).startsWith('socket:')
+        return readlinkSync(`${folder}/${name}`).startsWith('socket:')
       } catch {
         return false // closed meanwhile
       }
@@ -165,7 +166,7 @@ export class Procfs {
   }
 
   #text(path: string): string {
-    return readFileSync(join(this.root, path), 'latin1')
+    return readText(`${this.root}/${path}`)
   }
 
   #guard<T>(pid: number, file: string, read: () => T): T {

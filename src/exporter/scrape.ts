@@ -14,11 +14,14 @@ export interface CollectorResult {
 }
 
 /** What one collection gave. */
-export interface Collection {
+interface Collected {
   /** Undefined when containers could not be listed. */
   readonly snapshot: Snapshot | undefined
   readonly results: readonly CollectorResult[]
 }
+
+/** What one collection gave to one of its scrapes. When the last of them has disposed of it, its families are released. */
+export interface Collection extends Collected, Disposable {}
 
 export interface ScraperOptions {
   readonly collectors: readonly Collector[]
@@ -35,21 +38,33 @@ export class Scraper {
   readonly #running = new Set<string>()
   /** What each collector failed with last, so that the log gets it once. */
   readonly #failures = new Map<string, string>()
-  #collection: Promise<Collection> | undefined
+  #collection: { readonly collected: Promise<Collected>; users: number } | undefined
 
   constructor(options: ScraperOptions) {
     this.#options = options
   }
 
   /** @param budgetMs how long a collection that this call begins may take */
-  collect(budgetMs: number): Promise<Collection> {
-    this.#collection ??= this.#collect(budgetMs).finally(() => {
-      this.#collection = undefined
+  async collect(budgetMs: number): Promise<Collection> {
+    const collection = (this.#collection ??= {
+      users: 0,
+      collected: this.#collect(budgetMs).finally(() => {
+        this.#collection = undefined
+      }),
     })
-    return this.#collection
+    collection.users += 1
+    const collected = await collection.collected
+    return {
+      ...collected,
+      [Symbol.dispose]: () => {
+        collection.users -= 1
+        if (collection.users > 0) return
+        for (const { families = [] } of collected.results) for (const family of families) family.release()
+      },
+    }
   }
 
-  async #collect(budgetMs: number): Promise<Collection> {
+  async #collect(budgetMs: number): Promise<Collected> {
     const late = new AbortController()
     const timer = setTimeout(() => {
       late.abort(new PodsonarError('late', `Cannot collect within ${Math.round(budgetMs)} ms`))

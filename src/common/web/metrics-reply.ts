@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Registry } from 'prom-client'
 import { Family, renderLabels, type ExpositionFormat } from '../exposition.ts'
+import { TextBuffer } from '../text-buffer.ts'
 
 const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
   prometheus: 'text/plain; version=0.0.4; charset=utf-8',
@@ -22,13 +23,15 @@ export async function sendMetrics(
   registry: Registry,
 ): Promise<void> {
   const format = wantedFormat(request.headers.accept)
-  const all = [...families, ...(await registryFamilies(registry))]
-  const text =
-    all.map((family) => family.render(format)).join('') + (format === 'openmetrics' ? '# EOF\n' : '')
-  const plain = Buffer.from(text)
-  const zip = plain.length >= compressFrom && acceptsGzip(request.headers['accept-encoding'])
+  const page = new TextBuffer('')
+  for (const family of [...families, ...(await registryFamilies(registry))]) {
+    page.text(family.header(format))
+    page.append(family.lines)
+  }
+  if (format === 'openmetrics') page.text('# EOF\n')
+  const zip = page.bytes.length >= compressFrom && acceptsGzip(request.headers['accept-encoding'])
   // Level 1: a tenth of the size for a fraction of the time, and off the main thread.
-  const body = zip ? await compress(plain, { level: 1 }) : plain
+  const body = zip ? await compress(page.bytes, { level: 1 }) : page.bytes
   response.writeHead(200, {
     'content-type': contentTypes[format],
     'content-length': body.length,
@@ -37,7 +40,9 @@ export async function sendMetrics(
     'x-content-type-options': 'nosniff',
     'cache-control': 'no-store',
   })
-  response.end(body)
+  response.end(body, () => {
+    page.release()
+  })
 }
 
 /** OpenMetrics is given to whoever takes it: a Prometheus names it first. */

@@ -9,7 +9,7 @@ import type { Procfs } from '../procfs.ts'
 import { localSpace, type HangableSpace, type Space } from '../space.ts'
 import type { WritableLayers } from '../writable-layers.ts'
 
-/** How long a container's list of mounts is kept, in milliseconds. */
+/** How long a container's list of mounts is kept on average, in milliseconds. */
 const mountsKeptMs = 60_000
 
 export interface FilesystemOptions {
@@ -17,21 +17,32 @@ export interface FilesystemOptions {
   readonly labels: LabelMaker
   readonly hangable: HangableSpace
   readonly layers: WritableLayers
-  /** Told why a mount or a container's mounts were left out. */
-  readonly onSkipped: (kind: 'mount' | 'container', reason: string) => void
+  /** Told why a container's mounts were left out. */
+  readonly onSkipped: (reason: string) => void
+  /** Told at each collection how many mounts could not be looked at, by reason. */
+  readonly onUnreadable: (mounts: ReadonlyMap<string, number>) => void
 }
 
 /** One mount of one container with its labels. */
 interface Row {
-  readonly container: Container
   readonly mount: Mount
+  /** Where it is for us. */
+  readonly path: string
   readonly labels: string
 }
 
 interface KeptMounts {
-  readonly startTime: string
-  readonly readAt: number
+  readonly container: Container
+  readonly mountinfo: string
   readonly rows: readonly Row[]
+  /** When mountinfo is read again. */
+  readonly until: number
+}
+
+/** What one collection makes. */
+interface Output {
+  readonly families: Readonly<Record<keyof Space, Family>>
+  readonly unreadable: Map<string, number>
 }
 
 /** `container_filesystem_*`: space as seen inside each container; and what each wrote itself. */
@@ -40,7 +51,7 @@ export function filesystemCollector(options: FilesystemOptions): Collector {
   return {
     name: 'filesystem',
     async collect({ containers }, signal) {
-      const families = makeFamilies()
+      const output: Output = { families: makeFamilies(), unreadable: new Map() }
       const next = new Map<string, KeptMounts>()
       const waiting: Row[] = []
       await eachInSlices(containers, signal, (container) => {
@@ -49,12 +60,13 @@ export function filesystemCollector(options: FilesystemOptions): Collector {
         next.set(container.id, mounts)
         for (const row of mounts.rows) {
           if (row.mount.mayHang) waiting.push(row)
-          else addLocal(row, families, options)
+          else addLocal(row, output)
         }
       })
       kept = next
-      await addHangable(waiting, families, options)
-      return [...Object.values(families), ...writableLayers(containers, options)]
+      await addHangable(waiting, output, options)
+      options.onUnreadable(output.unreadable)
+      return [...Object.values(output.families), ...writableLayers(containers, options)]
     },
   }
 }
@@ -74,57 +86,65 @@ function mountsOf(
   known: KeptMounts | undefined,
   { procfs, labels, onSkipped }: FilesystemOptions,
 ): KeptMounts | undefined {
-  const { pid, startTime } = container
+  const { pid } = container
   const now = performance.now()
-  if (known?.startTime === startTime && now - known.readAt < mountsKeptMs) return known
+  if (known?.container === container && now < known.until) return known
   try {
+    const mountinfo = procfs.text(pid, 'mountinfo')
+    // Not all containers at the same scrape.
+    const until = now + mountsKeptMs * (0.5 + Math.random())
+    if (known?.container === container && known.mountinfo === mountinfo) return { ...known, until }
     const own = labels.container(container)
-    const rows = parseMounts(procfs.text(pid, 'mountinfo')).map((mount) => {
+    const rows = parseMounts(mountinfo).map((mount): Row => {
       const { mountpoint, device, fstype } = mount
-      return { container, mount, labels: joinLabels(own, renderLabels({ mountpoint, device, fstype })) }
+      return {
+        mount,
+        path: procfs.pathInRoot(pid, mountpoint),
+        labels: joinLabels(own, renderLabels({ mountpoint, device, fstype })),
+      }
     })
-    return { startTime, readAt: now, rows }
+    return { container, mountinfo, rows, until }
   } catch (error) {
-    onSkipped('container', errorCode(error) ?? 'error')
+    onSkipped(errorCode(error) ?? 'error')
     return undefined
   }
 }
 
-function addLocal(row: Row, families: Record<keyof Space, Family>, options: FilesystemOptions): void {
+function addLocal(row: Row, output: Output): void {
   try {
-    add(row, localSpace(pathOf(row, options)), families)
+    add(row, localSpace(row.path), output)
   } catch (error) {
-    options.onSkipped('mount', errorCode(error) ?? 'error')
+    leaveOut(errorCode(error) ?? 'error', output)
   }
 }
 
 /** Each file system is looked at once, whoever mounts it. */
 async function addHangable(
   rows: readonly Row[],
-  families: Record<keyof Space, Family>,
-  options: FilesystemOptions,
+  output: Output,
+  { hangable }: FilesystemOptions,
 ): Promise<void> {
   const byFilesystem = Map.groupBy(rows, ({ mount }) => mount.filesystem)
   await Promise.all(
     [...byFilesystem].map(async ([filesystem, mounts]) => {
       const [first] = mounts
       if (first === undefined) return
-      const space = await options.hangable.look(filesystem, pathOf(first, options))
+      const space = await hangable.look(filesystem, first.path)
       for (const row of mounts) {
-        if ('reason' in space) options.onSkipped('mount', space.reason)
-        else add(row, space, families)
+        if ('reason' in space) leaveOut(space.reason, output)
+        else add(row, space, output)
       }
     }),
   )
 }
 
-function pathOf({ container, mount }: Row, { procfs }: FilesystemOptions): string {
-  return procfs.pathInRoot(container.pid, mount.mountpoint)
-}
-
-function add({ labels }: Row, space: Space, families: Record<keyof Space, Family>): void {
+function add({ labels }: Row, space: Space, { families }: Output): void {
   for (const figure of ['sizeBytes', 'availBytes', 'files', 'filesFree'] as const)
     families[figure].add(labels, space[figure])
+}
+
+function leaveOut(reason: string, { unreadable }: Output): void {
+  unreadable.set(reason, (unreadable.get(reason) ?? 0) + 1)
 }
 
 function writableLayers(

@@ -1,5 +1,5 @@
 /** Docker's lists of containers, as /containers/json answers them. */
-import type { ListedContainer, Pod } from './containers.ts'
+import type { Listing, Pod } from './containers.ts'
 
 /** The fields that are used of a container in GET /containers/json (Engine API 1.24 and newer). */
 export interface DockerContainer {
@@ -17,16 +17,16 @@ const kubeletLabels = 'io.kubernetes.'
 const annotationLabels = 'annotation.'
 
 /**
- * The running containers. Those of Kubernetes carry their pod, whose labels and annotations are those of its sandbox;
- * sandboxes themselves are left out. Others are plain containers under their own names.
+ * The running containers. Those of Kubernetes carry their pod, whose labels and annotations are those of its sandbox; the
+ * sandboxes come apart. Others are plain containers under their own names.
  */
-export function listDockerContainers(containers: readonly DockerContainer[]): ListedContainer[] {
+export function listDockerContainers(containers: readonly DockerContainer[]): Listing {
   const sandboxes = new Map(
     containers
       .filter(({ Labels }) => Labels?.[typeLabel] === 'podsandbox')
       .map((sandbox) => [sandbox.Id, podOf(sandbox.Labels ?? {})]),
   )
-  return containers.flatMap(({ Id: id, Names, Image: image, Labels }) => {
+  const listed = containers.flatMap(({ Id: id, Names, Image: image, Labels }) => {
     if (sandboxes.has(id)) return []
     const labels = Labels ?? {}
     const name = labels['io.kubernetes.container.name'] ?? Names?.[0]?.replace(/^\//, '') ?? id.slice(0, 12)
@@ -34,6 +34,7 @@ export function listDockerContainers(containers: readonly DockerContainer[]): Li
     const pod = isPods ? (sandboxes.get(labels[sandboxLabel] ?? '') ?? podOf(labels)) : undefined
     return [{ id, name, image, pod }]
   })
+  return { containers: listed, sandboxes: [...sandboxes].map(([id, pod]) => ({ id, pod })) }
 }
 
 function podOf(labels: Readonly<Record<string, string>>): Pod {

@@ -6,6 +6,8 @@ import { cgroupName } from './parse-process.ts'
 /** Makes labels; pods' own labels come with them where they were chosen. */
 export class LabelMaker {
   readonly #podLabels: readonly string[]
+  /** They are the same at every scrape, as long as a container or a namespace is the same object. */
+  readonly #known = new WeakMap<Container | NetworkNamespace, string>()
 
   /** @param podLabels names of pod labels to add as `label_<name>`; `*` stands for all */
   constructor(podLabels: readonly string[] = []) {
@@ -17,25 +19,28 @@ export class LabelMaker {
    * container. The node itself is `/`.
    */
   namespace(namespace: NetworkNamespace): string {
-    const { pod, containers, host } = namespace
-    const [first] = containers
-    if (host) return this.#cadvisor({ id: '/' })
-    if (pod === undefined && containers.length === 1 && first !== undefined) return this.container(first)
-    const id = first === undefined ? '' : parentOf(cgroupName(first.cgroups))
-    return joinLabels(this.#cadvisor({ id, pod }), this.#ofPod(pod))
+    return this.#once(namespace, () => {
+      const { pod, containers, host, cgroup } = namespace
+      const [first] = containers
+      if (host) return this.#cadvisor({ id: '/' })
+      if (pod === undefined && containers.length === 1 && first !== undefined) return this.container(first)
+      return joinLabels(this.#cadvisor({ id: cgroup, pod }), this.#ofPod(pod))
+    })
   }
 
   /** cAdvisor's labels for one container. */
   container(container: Container): string {
-    const { pod, name, id: runtimeId, image, cgroups } = container
-    const labels = {
-      id: cgroupName(cgroups),
-      image,
-      pod,
-      container: pod === undefined ? '' : name,
-      name: pod === undefined ? name : runtimeId,
-    }
-    return joinLabels(this.#cadvisor(labels), this.#ofPod(pod))
+    return this.#once(container, () => {
+      const { pod, name, id: runtimeId, image, cgroups } = container
+      const labels = {
+        id: cgroupName(cgroups),
+        image,
+        pod,
+        container: pod === undefined ? '' : name,
+        name: pod === undefined ? name : runtimeId,
+      }
+      return joinLabels(this.#cadvisor(labels), this.#ofPod(pod))
+    })
   }
 
   /** `pod_name`, `pod_namespace` and `container`, as pod_connect_info has them. */
@@ -52,6 +57,14 @@ export class LabelMaker {
       renderLabels({ container, namespace: pod?.namespace ?? '', pod: pod?.name ?? '' }),
       this.#ofPod(pod),
     )
+  }
+
+  #once(whose: Container | NetworkNamespace, make: () => string): string {
+    const known = this.#known.get(whose)
+    if (known !== undefined) return known
+    const made = make()
+    this.#known.set(whose, made)
+    return made
   }
 
   #cadvisor({ id, image = '', name = '', container = '', pod }: CadvisorLabels): string {
@@ -77,8 +90,4 @@ interface CadvisorLabels {
   readonly name?: string
   readonly container?: string
   readonly pod?: Pod | undefined
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/')) || '/'
 }

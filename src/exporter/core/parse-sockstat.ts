@@ -6,31 +6,64 @@
  */
 import { PodsonarError } from '../../common/errors.ts'
 
-/** Figures by protocol and name: `get('TCP')?.get('inuse')`. */
-export type Sockstat = ReadonlyMap<string, ReadonlyMap<string, number>>
+/** Figures by protocol and name: `get('Tcp')?.get('CurrEstab')`. */
+export type Snmp = ReadonlyMap<string, ReadonlyMap<string, number>>
 
-/** @throws PodsonarError `malformed_proc_file` when a line is not `NAME: key number …` or the text is cut */
-export function parseSockstat(text: string): Sockstat {
-  return new Map(
-    lines(text, 'sockstat').map((line) => {
-      const [head = '', ...rest] = line.trimEnd().split(' ')
-      const pairs = new Map<string, number>()
-      for (let k = 0; k < rest.length; k += 2) pairs.set(rest[k] ?? '', toNumber(rest[k + 1], line))
-      if (!head.endsWith(':') || pairs.size === 0) fail('sockstat', line)
-      return [head.slice(0, -1), pairs]
-    }),
-  )
+/**
+ * One number of sockstat or sockstat6: `sockstatFigure(text, 'TCP', 'inuse')`. Only its line is looked at, since these files
+ * are read for every pod at every scrape.
+ *
+ * @throws PodsonarError `malformed_proc_file` when it is not there, or the text is cut
+ */
+export function sockstatFigure(text: string, row: string, name: string): number {
+  const [from, to] = lineOf(text, `${row}:`, 0, 'sockstat')
+  const at = text.indexOf(` ${name} `, from)
+  if (at < 0 || at >= to) fail('sockstat', text.slice(from, to))
+  return numberAt(text, at + name.length + 2, 'sockstat')
 }
 
 /**
- * Also /proc/PID/net/netstat: pairs of lines, names and numbers.
+ * One number of snmp or netstat, as {@link sockstatFigure}: `snmpFigure(text, 'Tcp', 'CurrEstab')`.
+ *
+ * @throws PodsonarError `malformed_proc_file`
+ */
+export function snmpFigure(text: string, group: string, name: string): number {
+  const [namesFrom, namesTo] = lineOf(text, `${group}:`, 0, 'snmp')
+  const [from, to] = lineOf(text, `${group}:`, namesTo, 'snmp')
+  const names = text.slice(namesFrom, namesTo).split(' ')
+  const column = names.indexOf(name)
+  const values = text.slice(from, to).split(' ')
+  if (from !== namesTo + 1 || column < 0 || values.length !== names.length)
+    fail('snmp', text.slice(namesFrom, namesTo))
+  return toNumber(values[column], text.slice(from, to))
+}
+
+/** Where the first line is, from `after` on, that begins with `head`: without its end. */
+function lineOf(text: string, head: string, after: number, file: string): [from: number, to: number] {
+  if (!text.endsWith('\n')) fail(file, text.slice(text.lastIndexOf('\n') + 1))
+  const atStart = after === 0 && text.startsWith(head)
+  const from = atStart ? 0 : text.indexOf(`\n${head}`, after) + 1
+  if (from === 0 && !atStart) fail(file, `no line ${head}`)
+  return [from, text.indexOf('\n', from)]
+}
+
+function numberAt(text: string, from: number, file: string): number {
+  let to = from
+  while (text.charCodeAt(to) > 32) to += 1
+  const number = text.slice(from, to)
+  if (!/^\d{1,20}$/.test(number)) fail(file, text.slice(from, from + 100))
+  return Number(number)
+}
+
+/**
+ * All of snmp, or of /proc/PID/net/netstat: pairs of lines, names and numbers.
  *
  *     Tcp: RtoAlgorithm RtoMin …
  *     Tcp: 1 200 …
  *
  * @throws PodsonarError `malformed_proc_file` when the two lines of a pair do not belong together or the text is cut
  */
-export function parseSnmp(text: string): Sockstat {
+export function parseSnmp(text: string): Snmp {
   const all = lines(text, 'snmp')
   const groups = new Map<string, ReadonlyMap<string, number>>()
   for (let k = 0; k < all.length; k += 2) {

@@ -1,6 +1,5 @@
 /** The six figures that say how a pod's sockets are, without reading every one of them. */
-import { PodsonarError } from '../../common/errors.ts'
-import { parseSnmp, parseSockstat } from './parse-sockstat.ts'
+import { snmpFigure, sockstatFigure } from './parse-sockstat.ts'
 
 /** Of one network namespace, IPv4 and IPv6 together. */
 export interface SocketSummary {
@@ -28,25 +27,15 @@ export function summarizeSockets(
   sockstat6: string | undefined,
   snmp: string,
 ): SocketSummary {
-  const v4 = parseSockstat(sockstat)
-  const v6 = sockstat6 === undefined ? undefined : parseSockstat(sockstat6)
-  const figure = (table: ReturnType<typeof parseSockstat>, row: string, name: string): number => {
-    const value = table.get(row)?.get(name)
-    if (value === undefined)
-      throw new PodsonarError(
-        'malformed_proc_file',
-        `Cannot find ${row} ${name}, expected it in proc(5) files`,
-      )
-    return value
-  }
   const inBoth = (row: string): number =>
-    figure(v4, row, 'inuse') + (v6 === undefined ? 0 : figure(v6, `${row}6`, 'inuse'))
+    sockstatFigure(sockstat, row, 'inuse') +
+    (sockstat6 === undefined ? 0 : sockstatFigure(sockstat6, `${row}6`, 'inuse'))
   return {
-    established: figure(parseSnmp(snmp), 'Tcp', 'CurrEstab'),
+    established: snmpFigure(snmp, 'Tcp', 'CurrEstab'),
     inuse: inBoth('TCP'),
-    timewait: figure(v4, 'TCP', 'tw'),
-    orphan: figure(v4, 'TCP', 'orphan'),
+    timewait: sockstatFigure(sockstat, 'TCP', 'tw'),
+    orphan: sockstatFigure(sockstat, 'TCP', 'orphan'),
     udp: inBoth('UDP'),
-    total: figure(v4, 'sockets', 'used'),
+    total: sockstatFigure(sockstat, 'sockets', 'used'),
   }
 }

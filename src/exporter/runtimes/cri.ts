@@ -10,8 +10,9 @@ import {
 } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { PodsonarError } from '../../common/errors.ts'
-import type { ListedContainer, Pod } from '../core/containers.ts'
+import type { Listing } from '../core/containers.ts'
 import { pidOf } from '../core/cri-info.ts'
+import { CriListing, type CriContainer, type CriSandbox } from './cri-listing.ts'
 import type { ContainerRuntime, WritableLayer } from './runtime.ts'
 
 /** Loaded when the first runtime is: it takes 20 ms. */
@@ -25,20 +26,12 @@ function runtimeService(): ServiceDefinition {
   return service
 }
 
-interface Sandbox {
-  readonly id: string
-  readonly metadata: { readonly name: string; readonly uid: string; readonly namespace: string } | null
-  readonly labels: Readonly<Record<string, string>>
-  readonly annotations: Readonly<Record<string, string>>
+function decoded(method: string, bytes: Uint8Array): unknown {
+  return runtimeService()[method]?.responseDeserialize(Buffer.from(bytes))
 }
 
-interface CriContainer {
-  readonly id: string
-  readonly podSandboxId: string
-  readonly metadata: { readonly name: string } | null
-  readonly image: { readonly image: string } | null
-  readonly imageRef: string
-  readonly labels: Readonly<Record<string, string>>
+function asItIs(bytes: Buffer): Buffer {
+  return bytes
 }
 
 interface CriStats {
@@ -56,6 +49,10 @@ export class CriRuntime implements ContainerRuntime {
   readonly endpoint: string
   readonly #client: Client
   readonly #calls = new Set<ClientUnaryCall>()
+  readonly #listing = new CriListing({
+    containers: (bytes) => (decoded('ListContainers', bytes) as { containers: CriContainer[] }).containers,
+    sandboxes: (bytes) => (decoded('ListPodSandbox', bytes) as { items: CriSandbox[] }).items,
+  })
   #name = 'cri'
   #version = ''
 
@@ -107,32 +104,24 @@ export class CriRuntime implements ContainerRuntime {
     return this.#version
   }
 
-  async list(timeoutMs: number): Promise<ListedContainer[]> {
-    const [{ containers }, { items }] = await Promise.all([
-      this.#call<{ containers: CriContainer[] }>(
-        'ListContainers',
-        { filter: { state: { state: 'CONTAINER_RUNNING' } } },
-        timeoutMs,
-      ),
-      this.#call<{ items: Sandbox[] }>('ListPodSandbox', {}, timeoutMs),
-    ])
-    const pods = new Map(items.map((sandbox) => [sandbox.id, podOf(sandbox)]))
-    return containers.map((container) => ({
-      id: container.id,
-      name: container.metadata?.name ?? container.labels['io.kubernetes.container.name'] ?? '',
-      image: container.image?.image || container.imageRef,
-      // A sandbox that came between the two calls: the container's own labels say the rest.
-      pod: pods.get(container.podSandboxId) ?? podOf({ ...container, metadata: null, annotations: {} }),
-    }))
+  async list(timeoutMs: number): Promise<Listing> {
+    const running = { filter: { state: { state: 'CONTAINER_RUNNING' } } }
+    const containers = await this.#call('ListContainers', running, timeoutMs, asItIs)
+    return this.#listing.update(containers, () => this.#call('ListPodSandbox', {}, timeoutMs, asItIs))
   }
 
-  async pid(id: string, timeoutMs: number): Promise<number | undefined> {
+  pid(id: string, timeoutMs: number): Promise<number | undefined> {
+    return this.#pid('ContainerStatus', { containerId: id, verbose: true }, timeoutMs)
+  }
+
+  async sandboxPid(id: string, timeoutMs: number): Promise<number | undefined> {
+    const pid = await this.#pid('PodSandboxStatus', { podSandboxId: id, verbose: true }, timeoutMs)
+    return pid === 0 ? undefined : pid
+  }
+
+  async #pid(method: string, request: object, timeoutMs: number): Promise<number | undefined> {
     try {
-      const { info } = await this.#call<{ info: Record<string, string> }>(
-        'ContainerStatus',
-        { containerId: id, verbose: true },
-        timeoutMs,
-      )
+      const { info } = await this.#call<{ info: Record<string, string> }>(method, request, timeoutMs)
       return pidOf(info)
     } catch (error) {
       if (grpcCode(error) === status.NOT_FOUND) return undefined
@@ -162,14 +151,20 @@ export class CriRuntime implements ContainerRuntime {
     this.#client.close()
   }
 
-  #call<T>(method: string, request: object, timeoutMs: number): Promise<T> {
+  /** @param decode what reads the answer, if not protobuf-js the whole of it */
+  #call<T>(
+    method: string,
+    request: object,
+    timeoutMs: number,
+    decode = runtimeService()[method]?.responseDeserialize as (bytes: Buffer) => T,
+  ): Promise<T> {
     const definition = runtimeService()[method]
     if (definition === undefined) throw new TypeError(`The CRI proto file has no ${method}`)
     return new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest(
         definition.path,
         definition.requestSerialize,
-        definition.responseDeserialize as (bytes: Buffer) => T,
+        decode,
         request,
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
@@ -200,17 +195,4 @@ function grpcCode(error: unknown): unknown {
   return error instanceof PodsonarError && error.cause instanceof Error && 'code' in error.cause
     ? error.cause.code
     : undefined
-}
-
-/** Labels that the kubelet puts on every sandbox and container, beside the user's. */
-const kubeletLabels = 'io.kubernetes.'
-
-function podOf({ metadata, labels, annotations }: Omit<Sandbox, 'id'>): Pod {
-  return {
-    name: metadata?.name ?? labels['io.kubernetes.pod.name'] ?? '',
-    namespace: metadata?.namespace ?? labels['io.kubernetes.pod.namespace'] ?? '',
-    uid: metadata?.uid ?? labels['io.kubernetes.pod.uid'] ?? '',
-    labels: Object.fromEntries(Object.entries(labels).filter(([name]) => !name.startsWith(kubeletLabels))),
-    annotations,
-  }
 }

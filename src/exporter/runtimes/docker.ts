@@ -1,7 +1,7 @@
 /** Docker, over its Engine API: Kubernetes' containers and plain ones. */
 import { Agent, request } from 'node:http'
 import { describeError, PodsonarError } from '../../common/errors.ts'
-import type { ListedContainer } from '../core/containers.ts'
+import type { Listing } from '../core/containers.ts'
 import { dockerPid, isDockerList, listDockerContainers } from '../core/docker-containers.ts'
 import type { ContainerRuntime, WritableLayer } from './runtime.ts'
 
@@ -55,7 +55,7 @@ export class DockerRuntime implements ContainerRuntime {
     return this.#version
   }
 
-  async list(timeoutMs: number): Promise<ListedContainer[]> {
+  async list(timeoutMs: number): Promise<Listing> {
     const { body } = await this.#get('/containers/json', timeoutMs)
     if (!isDockerList(body)) throw this.#failure('/containers/json', 'another answer')
     return listDockerContainers(body)
@@ -64,6 +64,11 @@ export class DockerRuntime implements ContainerRuntime {
   async pid(id: string, timeoutMs: number): Promise<number | undefined> {
     const { status, body } = await this.#get(`/containers/${id}/json`, timeoutMs)
     return status === 404 ? undefined : dockerPid(body)
+  }
+
+  /** A sandbox is a container to Docker. */
+  sandboxPid(id: string, timeoutMs: number): Promise<number | undefined> {
+    return this.pid(id, timeoutMs)
   }
 
   /** Docker walks the layer's files for it, which may take minutes: not done. */

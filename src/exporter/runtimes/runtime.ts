@@ -1,4 +1,4 @@
-import type { ListedContainer } from '../core/containers.ts'
+import type { Listing } from '../core/containers.ts'
 
 /** The disk space that a container wrote itself. */
 export interface WritableLayer {
@@ -16,11 +16,11 @@ export interface ContainerRuntime extends Disposable {
   /** Where it listens: `unix:///run/containerd/containerd.sock`. */
   readonly endpoint: string
   /**
-   * All running containers.
+   * All running containers, and the pods' sandboxes. What is the same as in the last answer is the same object.
    *
    * @throws PodsonarError `runtime_failed` when it does not answer within `timeoutMs`
    */
-  list(timeoutMs: number): Promise<ListedContainer[]>
+  list(timeoutMs: number): Promise<Listing>
   /**
    * The id of a container's first process.
    *
@@ -28,6 +28,13 @@ export interface ContainerRuntime extends Disposable {
    * @throws PodsonarError `runtime_failed`
    */
   pid(id: string, timeoutMs: number): Promise<number | undefined>
+  /**
+   * The id of the process that holds a pod's namespaces.
+   *
+   * @returns undefined: there is none (CRI-O), or the runtime does not say it
+   * @throws PodsonarError `runtime_failed`
+   */
+  sandboxPid(id: string, timeoutMs: number): Promise<number | undefined>
   /**
    * What containers wrote, by container id.
    *

@@ -1,6 +1,6 @@
 import { describeError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
-import type { ListedContainer } from '../core/containers.ts'
+import type { ListedContainer, ListedSandbox, Listing } from '../core/containers.ts'
 import { detectRuntimes, type DetectOptions, type FailedEndpoint } from './detect.ts'
 import type { ContainerRuntime } from './runtime.ts'
 
@@ -17,10 +17,10 @@ export interface RuntimeStatus {
   readonly failure: string | undefined
 }
 
-/** A container and the runtimes that listed it, the best first. */
-export interface RuntimeContainer {
+/** A container or a sandbox and the runtimes that listed it, the best first. */
+export interface FromRuntimes<T> {
   readonly runtimes: readonly ContainerRuntime[]
-  readonly container: ListedContainer
+  readonly item: T
 }
 
 /** How long one call may take before it is given up, in milliseconds. Scrapes wait for less. */
@@ -47,24 +47,24 @@ export class Runtimes implements Disposable {
   }
 
   /**
-   * All running containers, each once even when two runtimes know it (cri-dockerd and Docker).
+   * All running containers and sandboxes, each once even when two runtimes know it (cri-dockerd and Docker).
    *
    * @param waitMs how long to wait for slow runtimes
    * @returns undefined when no runtime has answered yet
    */
-  async list(waitMs: number): Promise<RuntimeContainer[] | undefined> {
+  async list(
+    waitMs: number,
+  ): Promise<Listing<FromRuntimes<ListedContainer>, FromRuntimes<ListedSandbox>> | undefined> {
     await this.#detect(waitMs)
     await Promise.all(this.#connections.map((connection) => connection.refresh(waitMs)))
-    const listed = this.#connections.filter(({ containers }) => containers !== undefined)
+    const listed = this.#connections.flatMap(({ runtime, listing }) =>
+      listing === undefined ? [] : [{ runtime, listing }],
+    )
     if (listed.length === 0) return undefined
-    const byId = new Map<string, RuntimeContainer>()
-    for (const { runtime, containers = [] } of listed)
-      for (const container of containers)
-        byId.set(container.id, {
-          container: byId.get(container.id)?.container ?? container,
-          runtimes: [...(byId.get(container.id)?.runtimes ?? []), runtime],
-        })
-    return [...byId.values()]
+    return {
+      containers: eachOnce(listed.map(({ runtime, listing }) => ({ runtime, items: listing.containers }))),
+      sandboxes: eachOnce(listed.map(({ runtime, listing }) => ({ runtime, items: listing.sandboxes }))),
+    }
   }
 
   /** Those that were connected, and where one should be but could not be. */
@@ -134,7 +134,7 @@ class Connection {
   readonly runtime: ContainerRuntime
   readonly #log: Logger
   /** What it listed last; undefined: nothing yet. */
-  containers: readonly ListedContainer[] | undefined
+  listing: Listing | undefined
   failure: string | undefined
   #listing: Promise<void> | undefined
 
@@ -150,7 +150,7 @@ class Connection {
 
   async #list(): Promise<void> {
     try {
-      this.containers = await this.runtime.list(callMs)
+      this.listing = await this.runtime.list(callMs)
       if (this.failure !== undefined)
         this.#log.info(
           { event: 'runtime_recovered', endpoint: this.runtime.endpoint },
@@ -172,6 +172,18 @@ class Connection {
       )
     this.failure = reason
   }
+}
+
+function eachOnce<T extends { readonly id: string }>(
+  lists: readonly { readonly runtime: ContainerRuntime; readonly items: readonly T[] }[],
+): FromRuntimes<T>[] {
+  const byId = new Map<string, FromRuntimes<T>>()
+  for (const { runtime, items } of lists)
+    for (const item of items) {
+      const known = byId.get(item.id)
+      byId.set(item.id, { item: known?.item ?? item, runtimes: [...(known?.runtimes ?? []), runtime] })
+    }
+  return [...byId.values()]
 }
 
 /** Whether `promise`, which never rejects, settled within `ms`. */

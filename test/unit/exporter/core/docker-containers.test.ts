@@ -16,7 +16,7 @@ const list = fixture('20.10-containers-json.json')
 describe("Docker's list of containers", () => {
   it('names the pod of a container that the kubelet runs', () => {
     expect(isDockerList(list)).toBe(true)
-    expect(listDockerContainers(list as DockerContainer[])).toEqual([
+    expect(listDockerContainers(list as DockerContainer[]).containers).toEqual([
       {
         id: '5b04106ab7b828850a1ffa0e029c00f504516a042d898cd5c0b170e4ecac8298',
         name: 'app',
@@ -53,25 +53,24 @@ describe("Docker's list of containers", () => {
         },
       },
     ]
-    expect(listDockerContainers(containers)).toEqual([
-      {
-        ...{ id: 'c', name: 'main', image: 'web' },
-        pod: {
-          ...{ name: 'web', namespace: 'shop', uid: 'u', labels: { app: 'web' } },
-          annotations: { 'prometheus.io/port': '80' },
-        },
-      },
-    ])
+    const web = {
+      ...{ name: 'web', namespace: 'shop', uid: 'u', labels: { app: 'web' } },
+      annotations: { 'prometheus.io/port': '80' },
+    }
+    expect(listDockerContainers(containers)).toEqual({
+      containers: [{ id: 'c', name: 'main', image: 'web', pod: web }],
+      sandboxes: [{ id: 's', pod: web }],
+    })
   })
 
   it('keeps a plain container under its own name', () => {
     const plain = { Id: 'abcdef0123456789', Image: 'redis:7', Labels: { a: 'b' } }
-    expect(listDockerContainers([{ ...plain, Names: ['/cache'] }])).toMatchObject([
-      { name: 'cache', pod: undefined },
-    ])
-    expect(listDockerContainers([{ ...plain, Names: null, Labels: null }])).toMatchObject([
-      { name: 'abcdef012345' },
-    ])
+    expect(listDockerContainers([{ ...plain, Names: ['/cache'] }])).toMatchObject({
+      containers: [{ name: 'cache', pod: undefined }],
+    })
+    expect(listDockerContainers([{ ...plain, Names: null, Labels: null }])).toMatchObject({
+      containers: [{ name: 'abcdef012345' }],
+    })
   })
 
   it.each([[{}], [null], [[1]], [[{ Id: 1 }]], [[{ Id: 'a', Image: 'b', Names: null, Labels: { a: 1 } }]]])(

@@ -28,7 +28,8 @@ import {
   type SocketFile,
 } from '../../../../src/exporter/core/parse-net-sockets.ts'
 import { parseCgroups, parseStartTime, parseThreads } from '../../../../src/exporter/core/parse-process.ts'
-import { parseSnmp, parseSockstat } from '../../../../src/exporter/core/parse-sockstat.ts'
+import { parseSnmp, snmpFigure, sockstatFigure } from '../../../../src/exporter/core/parse-sockstat.ts'
+import { splitList } from '../../../../src/exporter/core/split-list.ts'
 import { SocketRow, SocketTableBuilder } from '../../../../src/exporter/core/socket-table.ts'
 
 const cases = Number(process.env['FUZZ_CASES'] ?? 400)
@@ -104,9 +105,9 @@ const lines: Readonly<Record<string, readonly [texts: readonly string[], parse: 
         [recorded(`net/${file}`), (text: string) => sockets(file, text)] as const,
       ]),
     ),
-    'net/sockstat': [recorded('net/sockstat'), parseSockstat],
-    'net/sockstat6': [recorded('net/sockstat6'), parseSockstat],
-    'net/snmp': [recorded('net/snmp'), parseSnmp],
+    'net/sockstat': [recorded('net/sockstat'), (text) => sockstatFigure(text, 'TCP', 'tw')],
+    'net/sockstat6': [recorded('net/sockstat6'), (text) => sockstatFigure(text, 'UDP6', 'inuse')],
+    'net/snmp': [recorded('net/snmp'), (text) => [parseSnmp(text), snmpFigure(text, 'Tcp', 'CurrEstab')]],
     'net/netstat': [recorded('net/netstat'), parseSnmp],
     'net/dev': [recorded('net/dev'), parseNetDev],
     mountinfo: [recorded('mountinfo'), parseMounts],
@@ -168,6 +169,27 @@ describe(`the parsers, ${cases} cases each from seed ${seed}`, () => {
     }
   })
 
+  it("of a runtime's list read or refuse what was damaged or cut, and give its entries", () => {
+    const field = (number: number, value: string): string =>
+      String.fromCharCode(number * 8 + 2, value.length) + value
+    const entry = (id: string): string => field(1, field(1, id) + field(5, 'labels') + '\x18\x01')
+    const list = entry('first') + entry('second') + field(2, 'unknown') + '\x25abcd\x29abcdefgh'
+    const split = (text: string): [id: string, length: number][] =>
+      splitList(Buffer.from(text, 'latin1')).map(({ id, message }) => [id, message.length])
+    expect(split(list)).toEqual([
+      ['first', entry('first').length],
+      ['second', entry('second').length],
+    ])
+    const random = randomFrom(seed)
+    for (let k = 0; k < cases; k += 1)
+      for (const damaged of [mutate(list, random), list.slice(0, random(list.length))])
+        try {
+          for (const [id] of split(damaged)) expect(id).not.toBe('')
+        } catch (error) {
+          if (!(error instanceof PodsonarError)) throw error
+        }
+  })
+
   it("of runtimes' JSON never throw, and give process ids that Linux can have", () => {
     const info = readFileSync(join(fixtures, 'cri/containerd-1.6.20-ContainerStatus-verbose.json'), 'utf8')
     const inspected = readFileSync(join(fixtures, 'docker/20.10-container-inspect.json'), 'utf8')
@@ -188,7 +210,7 @@ describe(`the parsers, ${cases} cases each from seed ${seed}`, () => {
       const pid = dockerPid(json(mutate(inspected, random)))
       if (pid !== undefined) expect(Number.isInteger(pid)).toBe(true)
       const containers = json(mutate(list, random))
-      if (isDockerList(containers)) expect(listDockerContainers(containers)).toBeInstanceOf(Array)
+      if (isDockerList(containers)) expect(listDockerContainers(containers).containers).toBeInstanceOf(Array)
     }
   })
 })

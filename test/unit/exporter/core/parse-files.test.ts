@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { pidOf } from '../../../../src/exporter/core/cri-info.ts'
 import { cgroupName, parseCgroups, parseStartTime } from '../../../../src/exporter/core/parse-process.ts'
-import { parseSnmp, parseSockstat } from '../../../../src/exporter/core/parse-sockstat.ts'
+import { parseSnmp, sockstatFigure } from '../../../../src/exporter/core/parse-sockstat.ts'
 import { summarizeSockets } from '../../../../src/exporter/core/socket-summary.ts'
 
 const sockstat =
@@ -12,7 +12,7 @@ const snmp =
 
 describe('sockstat and snmp', () => {
   it('are read by row and name', () => {
-    expect(parseSockstat(sockstat).get('TCP')?.get('tw')).toBe(16)
+    expect(sockstatFigure(sockstat, 'TCP', 'tw')).toBe(16)
     expect(parseSnmp(snmp).get('Tcp')?.get('MaxConn')).toBe(-1)
   })
 

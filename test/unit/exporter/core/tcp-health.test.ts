@@ -16,8 +16,8 @@ function container(id: string, pod: string, cgroupId: number, networkNamespace =
   return {
     ...{ id, name: 'main', image: '', pid: cgroupId, startTime: '1', networkNamespace, cgroupId },
     pod: { name: pod, namespace: 'default', uid: `uid-${pod}`, labels: {}, annotations: {} },
-    cgroups: {},
-  } as Container
+    cgroups: { unified: undefined, byController: new Map() },
+  }
 }
 
 const ownersOf = (...containers: Container[]): SocketOwners => new SocketOwners(snapshotOf(containers, host))
