@@ -79,17 +79,7 @@ export class SimulatedCluster implements DemoCluster {
     for (const { namespace, owner, pods } of workloads) {
       for (const suffix of pods) await cluster.#add({ namespace, owner, name: `${owner.name}-${suffix}` })
     }
-    kubernetes.addPod({
-      ...{
-        namespace: 'monitoring',
-        name: 'podsonar-exporter-t7k2x',
-        owner: exporterOwner,
-        nodeName: 'node-1',
-      },
-      annotations: { 'prometheus.io/scrape': 'true' },
-      ports: [{ name: 'metrics', port: exporterPort }],
-      ip: '127.0.0.1',
-    })
+    cluster.addLocal(exporterOwner, exporterPort)
     return cluster
   }
 
@@ -99,6 +89,15 @@ export class SimulatedCluster implements DemoCluster {
       owner?.name === exporterOwner.name ? `${ip ?? ''}:${ports[0]?.port ?? 0}` : `${namespace}/${name}`,
     ),
   ]
+
+  /** Tells the API server of an annotated pod that is a program on this machine, with or without a port for its metrics. */
+  addLocal(owner: { kind: string; name: string }, port?: number): void {
+    this.#kubernetes.addPod({
+      ...{ namespace: 'monitoring', name: `${owner.name}-t7k2x`, owner, nodeName: 'node-1', ip: '127.0.0.1' },
+      annotations: { 'prometheus.io/scrape': 'true' },
+      ports: port === undefined ? [] : [{ name: 'metrics', port }],
+    })
+  }
 
   async change(): Promise<ClusterChange> {
     this.#changes += 1
