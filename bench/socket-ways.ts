@@ -4,8 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { run } from '../lab/process.ts'
 import { connectionsCollector } from '../src/exporter/collectors/connections.ts'
 import type { Snapshot } from '../src/exporter/core/containers.ts'
+import { Cgroupfs } from '../src/exporter/cgroupfs.ts'
 import { LabelMaker } from '../src/exporter/core/labels.ts'
 import type { SocketTableSource } from '../src/exporter/core/socket-table.ts'
+import { NestedCgroups } from '../src/exporter/nested-cgroups.ts'
 import { SharedTable } from '../src/exporter/shared-table.ts'
 import { median } from './result.ts'
 
@@ -57,14 +59,16 @@ export function connectionsScrape(
   const collector = connectionsCollector({
     table: new SharedTable(source, AbortSignal.timeout(3_600_000)),
     labels: new LabelMaker(),
+    nested: new NestedCgroups(new Cgroupfs('/sys/fs/cgroup')),
     node: 'bench',
     bounds: { maxSeriesPerPod: Math.max(100, maxSeries / 100), maxSeries },
     onFolded: () => undefined,
   })
   return async () => {
     const families = await collector.collect(snapshot, AbortSignal.timeout(600_000))
-    const text = families.map((family) => family.render('prometheus')).join('')
-    if (text === '') return 0
+    const bytes = families.reduce((sum, { lines }) => sum + lines.length, 0)
+    if (bytes === 0) return 0
+    for (const family of families) family.release()
     return families.reduce((sum, { size }) => sum + size, 0)
   }
 }

@@ -46,7 +46,14 @@ export class SocketHolder implements AsyncDisposable {
   /** In the namespace of each process, `count` connections (twice as many sockets) from 10.1.2.3 to `ports` of its own. */
   static connections(count: number, pids: readonly number[], ports = 1): Promise<SocketHolder> {
     const numbers = [count, ports, ...pids].map(String)
-    return SocketHolder.#start([process.execPath, holder, 'connections', ...numbers], true)
+    return SocketHolder.#start([process.execPath, holder, 'connections', ...numbers], { plain: true })
+  }
+
+  /** `count` connections that have ended, in a new namespace: TIME_WAIT, as far as the kernel keeps as many. */
+  static ended(count: number): Promise<SocketHolder> {
+    return SocketHolder.#start(['--net', process.execPath, holder, 'ended', String(count)], {
+      timeoutMs: 120_000,
+    })
   }
 
   /**
@@ -58,15 +65,19 @@ export class SocketHolder implements AsyncDisposable {
     return SocketHolder.#start(['--net', process.execPath, holder, 'lives', String(timedOut)])
   }
 
-  static async #start(args: readonly string[], plain = false): Promise<SocketHolder> {
+  static async #start(
+    args: readonly string[],
+    { plain = false, timeoutMs = 30_000 } = {},
+  ): Promise<SocketHolder> {
     const [command = '', ...rest] = plain ? args : ['unshare', ...args]
     const started = await Process.start('socket holder', command, rest)
     const kept = new SocketHolder(started)
     try {
-      await waitFor('the sockets to stand', () => {
+      const ready = (): boolean => {
         if (!started.running) throw new Error(started.stderr)
         return started.stdout.includes('ready')
-      })
+      }
+      await waitFor('the sockets to stand', ready, { timeoutMs })
       return kept
     } catch (error) {
       await kept[Symbol.asyncDispose]()

@@ -1,10 +1,11 @@
 /**
  * A program that holds sockets until it is ended: `node socket-holder.ts states`, or
- * `node socket-holder.ts connections COUNT PORTS PID…`, or `node socket-holder.ts lives TIMED-OUT`. Prints `ready` once they stand.
+ * `node socket-holder.ts connections COUNT PORTS PID…`, or `node socket-holder.ts lives TIMED-OUT`, or `node socket-holder.ts ended COUNT`. Prints `ready` once they stand.
  *
  * `states`: one of each kind that can be held still, in the network namespace that it was started in (a new one).
  * `connections`: in the namespace of each process, COUNT connections from its own address to itself, so twice as many
  * sockets, and PORTS that they go to.
+ * `ended`: COUNT sockets in TIME_WAIT, or as many of them as the kernel keeps.
  * `lives`: connections begin, fare and end in every way; `lives` of network-namespace.ts says how many, but for
  * those that are never answered.
  */
@@ -47,7 +48,23 @@ function holdStates(): void {
     close(first)
     close(second)
     const [full] = connect() // ESTABLISHED, bytes that the peer has no room for
-    while (send(full, Buffer.alloc(65_536)) > 0);
+    fill(full)
+
+    const [leaving] = connect() // FIN_WAIT1: its FIN waits behind bytes that the peer has no room for
+    fill(leaving)
+    shutdownWrites(leaving)
+    const [left, last] = connect() // LAST_ACK, the same after the peer's own FIN
+    shutdownWrites(left)
+    fill(last)
+    shutdownWrites(last)
+    const [both, other] = connect() // CLOSING: the peer's FIN comes while its own waits
+    fill(both)
+    shutdownWrites(both)
+    shutdownWrites(other)
+
+    const deaf = listening(address, 0, 0) // takes one, and answers no other
+    connected(stream, address, portOf(deaf))
+    connected(stream | nonblock, address, portOf(deaf)) // SYN_SENT
 
     const queue = listening(address, 0, 16) // LISTEN with three that wait
     for (let k = 0; k < 3; k += 1) connected(stream, address, portOf(queue))
@@ -67,6 +84,11 @@ function holdStates(): void {
   connected(stream | nonblock, own, 9) // refused: leaves nothing
   const many = listening('0.0.0.0', 0, 8192) // a chain longer than most
   for (let k = 0; k < 300; k += 1) connected(stream, '127.0.0.1', portOf(many))
+}
+
+/** Sends until the peer has no room for more. */
+function fill(fd: number): void {
+  while (send(fd, Buffer.alloc(65_536)) > 0);
 }
 
 function live(timedOut: number): void {
@@ -102,6 +124,21 @@ function live(timedOut: number): void {
   for (let k = 0; k < lives.open; k += 1) send1000()
 }
 
+/** Connections that have ended. The listening side keeps the TIME_WAIT: a port that a client takes again ends the one before. */
+function holdEnded(count: number): void {
+  raiseLoopback(own)
+  const perPort = 2_000 // of 28,000 that a client has: one in thirty is taken again
+  for (let made = 0; made < count;) {
+    const server = listening(own)
+    for (let k = 0; k < perPort && made < count; k += 1, made += 1) {
+      const client = connected(stream, own, portOf(server))
+      close(accept(server))
+      close(client)
+    }
+    close(server)
+  }
+}
+
 function holdConnections(count: number, ports: number, pids: readonly number[]): void {
   for (const pid of pids) {
     enterNetworkOf(pid)
@@ -120,7 +157,8 @@ const [what, ...rest] = process.argv.slice(2)
 const [count = 0, ports = 0, ...pids] = rest.map(Number)
 if (what === 'states') holdStates()
 else if (what === 'connections') holdConnections(count, ports, pids)
+else if (what === 'ended') holdEnded(count)
 else if (what === 'lives') live(count)
-else throw new Error(`expected "states", "connections" or "lives", got ${JSON.stringify(what)}`)
+else throw new Error(`expected "states", "connections", "ended" or "lives", got ${JSON.stringify(what)}`)
 console.log('ready')
 setInterval(() => undefined, 1 << 30)

@@ -63,6 +63,15 @@ export class Family {
     this.#add('_count', labels, count)
   }
 
+  /**
+   * Adds samples that the caller writes: whole lines with the family's name, for those whose labels are mostly the same.
+   *
+   * @param write gives the number of lines
+   */
+  addLines(write: (lines: TextBuffer) => number): void {
+    this.#size += write(this.#lines)
+  }
+
   #add(suffix: string, labels: string, value: number): void {
     const lines = this.#lines
     lines.text(labels === '' ? `${this.name}${suffix} ` : `${this.name}${suffix}{${labels}} `)

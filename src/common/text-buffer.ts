@@ -32,6 +32,14 @@ export class TextBuffer {
     this.#length += this.#bytes.write(text, this.#length, 'utf8')
   }
 
+  /** Adds a short text of ASCII alone: faster than {@link text}, which asks the runtime each time. */
+  ascii(text: string): void {
+    this.#reserve(text.length)
+    const bytes = this.#bytes
+    for (let k = 0; k < text.length; k += 1) bytes[this.#length + k] = text.charCodeAt(k)
+    this.#length += text.length
+  }
+
   /** Adds bytes as they are. */
   append(bytes: Uint8Array): void {
     this.#reserve(bytes.length)

@@ -9,6 +9,8 @@ import { readText } from './read-text.ts'
 const searchEveryMs = 10_000
 /** How deep containers are: `/docker/<id>/kubelet.slice/kubepods.slice/<qos>/<pod>/<container>` and some more. */
 const searchDepth = 8
+/** How deep below a container cgroups are looked for: those of Docker and of Kubernetes in a container, and some more. */
+const nestedDepth = 8
 
 /** The sole reader of the cgroup file systems. */
 export class Cgroupfs {
@@ -52,6 +54,14 @@ export class Cgroupfs {
     return statSync(join(this.#unified, unified), { throwIfNoEntry: false })?.ino ?? 0
   }
 
+  /** Ids of the cgroups v2 below this one. */
+  idsBelow({ unified }: Cgroups): number[] {
+    if (this.#unified === undefined || unified === undefined || unified === '/') return []
+    const ids: number[] = []
+    collectIds(join(this.#unified, unified), nestedDepth, ids)
+    return ids
+  }
+
   /** The files of a container's cgroups. */
   files({ unified, byController }: Cgroups): CgroupFiles {
     return {
@@ -80,6 +90,24 @@ export class Cgroupfs {
       this.#searchedAt = performance.now()
     }
     return this.#found.get(containerId)
+  }
+}
+
+/** A cgroup has two links, and one more for each cgroup in it. One that vanishes meanwhile is left out. */
+function collectIds(folder: string, depth: number, ids: number[]): void {
+  if (depth === 0 || (statSync(folder, { throwIfNoEntry: false })?.nlink ?? 2) === 2) return
+  let names: string[] = []
+  try {
+    names = readdirSync(folder, { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? one.name : []))
+  } catch (error) {
+    if (!['ENOENT', 'ENODEV'].includes(errorCode(error) ?? '')) throw error
+  }
+  for (const name of names) {
+    const path = join(folder, name)
+    const id = statSync(path, { throwIfNoEntry: false })?.ino
+    if (id === undefined) continue
+    ids.push(id)
+    collectIds(path, depth - 1, ids)
   }
 }
 

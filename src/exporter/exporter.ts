@@ -27,6 +27,7 @@ import { openTcpHealth } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
 import { FalconPusher } from './falcon.ts'
 import { ExporterMetrics } from './metrics.ts'
+import { NestedCgroups } from './nested-cgroups.ts'
 import { exporterPage } from './page.ts'
 import { Procfs } from './procfs.ts'
 import { ProcfsTableSource } from './procfs-table.ts'
@@ -58,6 +59,7 @@ export async function startExporter(
     new Runtimes({ choice: config.runtime, endpoints: config.runtimeEndpoints, log }),
   )
   const cgroupfs = new Cgroupfs(config.cgroupPath)
+  const nested = new NestedCgroups(cgroupfs)
   const skippedContainer = (reason: string): void => {
     metrics.skipped('container', reason)
   }
@@ -100,7 +102,7 @@ export async function startExporter(
   const collectors: Record<CollectorName, () => Collector | undefined> = {
     connections: () =>
       connectionsCollector({
-        ...{ table, labels, node: config.nodeName },
+        ...{ table, labels, nested, node: config.nodeName },
         bounds: {
           maxSeriesPerPod: config.connectionsMaxSeriesPerPod,
           maxSeries: config.connectionsMaxSeries,
@@ -127,7 +129,7 @@ export async function startExporter(
     tcp_health: () =>
       health &&
       tcpHealthCollector({
-        ...{ source: health, table, labels },
+        ...{ source: health, table, labels, nested },
         onReading: (connections, lost) => {
           metrics.tcpHealth(connections, lost)
         },

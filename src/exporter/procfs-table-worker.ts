@@ -2,7 +2,13 @@
 import { parentPort } from 'node:worker_threads'
 import { errorCode } from '../common/errors.ts'
 import { SocketFileParser, socketFiles } from './core/parse-net-sockets.ts'
-import { SocketRow, SocketTableBuilder, type NamespaceTarget, type SocketTable } from './core/socket-table.ts'
+import {
+  buffersOf,
+  SocketRow,
+  SocketTableBuilder,
+  type FlatTable,
+  type NamespaceTarget,
+} from './core/socket-table.ts'
 import { Procfs } from './procfs.ts'
 
 /** What the worker is asked. */
@@ -14,7 +20,8 @@ export interface TableRequest {
 
 /** What it answers. */
 export interface TableAnswer {
-  readonly table: SocketTable
+  /** A table for each namespace that could be read. */
+  readonly tables: readonly FlatTable[]
   /** Why a namespace is not in the table, as an error code, by inode. */
   readonly unreadable: ReadonlyMap<number, string>
 }
@@ -24,10 +31,10 @@ const buffer = Procfs.streamBuffer()
 function readTable({ root, inboundPorts, namespaces }: TableRequest): TableAnswer {
   const procfs = Procfs.trusted(root)
   const unreadable = new Map<number, string>()
-  const tables: SocketTable[] = []
+  const tables: FlatTable[] = []
   for (const { inode, pids } of namespaces) {
     let reason = 'process_gone'
-    const table = pids.reduce<SocketTable | undefined>((found, pid) => {
+    const table = pids.reduce<FlatTable | undefined>((found, pid) => {
       if (found !== undefined) return found
       try {
         return readNamespace(procfs, inode, pid, inboundPorts)
@@ -39,17 +46,11 @@ function readTable({ root, inboundPorts, namespaces }: TableRequest): TableAnswe
     if (table === undefined) unreadable.set(inode, reason)
     else tables.push(table)
   }
-  return {
-    table: {
-      namespaces: new Map(tables.flatMap((table) => [...table.namespaces])),
-      rows: tables.reduce((sum, { rows }) => sum + rows, 0),
-    },
-    unreadable,
-  }
+  return { tables, unreadable }
 }
 
 /** A namespace that fails midway leaves nothing behind: it has a builder of its own. */
-function readNamespace(procfs: Procfs, inode: number, pid: number, inboundPorts: boolean): SocketTable {
+function readNamespace(procfs: Procfs, inode: number, pid: number, inboundPorts: boolean): FlatTable {
   const builder = new SocketTableBuilder({ inboundPorts })
   builder.namespace(inode)
   const row = new SocketRow()
@@ -59,9 +60,10 @@ function readNamespace(procfs: Procfs, inode: number, pid: number, inboundPorts:
     const left = procfs.stream(pid, `net/${file}`, buffer, (bytes, length) => parser.push(bytes, length))
     if (left !== undefined) parser.end(left)
   }
-  return builder.finish()
+  return builder.finishFlat()
 }
 
 parentPort?.on('message', (request: TableRequest) => {
-  parentPort?.postMessage(readTable(request))
+  const answer = readTable(request)
+  parentPort?.postMessage(answer, answer.tables.flatMap(buffersOf))
 })

@@ -1,7 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { PodsonarError } from '../common/errors.ts'
 import { siblingModule } from '../common/worker.ts'
-import type { NamespaceTarget, SocketTable, SocketTableSource } from './core/socket-table.ts'
+import {
+  tableOf,
+  type NamespaceTarget,
+  type SocketTable,
+  type SocketTableSource,
+} from './core/socket-table.ts'
 import type { TableAnswer, TableRequest } from './procfs-table-worker.ts'
 
 export interface ProcfsTableOptions {
@@ -30,7 +35,7 @@ export class ProcfsTableSource implements SocketTableSource, AsyncDisposable {
     const worker = (this.#worker ??= this.#start())
     const { root, inboundPorts } = this.#options
     const request: TableRequest = { root, inboundPorts, namespaces }
-    const { table, unreadable } = await new Promise<TableAnswer>((resolve, reject) => {
+    const { tables, unreadable } = await new Promise<TableAnswer>((resolve, reject) => {
       const onEnd = (cause: unknown): void => {
         settle()
         this.#worker = undefined
@@ -57,7 +62,10 @@ export class ProcfsTableSource implements SocketTableSource, AsyncDisposable {
       worker.postMessage(request)
     })
     for (const reason of unreadable.values()) this.#options.onSkipped(reason)
-    return table
+    return {
+      namespaces: new Map(tables.flatMap((table) => [...tableOf(table).namespaces])),
+      rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

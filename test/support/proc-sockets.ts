@@ -1,7 +1,8 @@
 /** The sockets of a network namespace as /proc shows them, and as the eBPF pass does, in one notation. */
 import { readFileSync } from 'node:fs'
-import type { DetailedSocketRow } from '../../src/exporter/core/decode-socket-rows.ts'
+import { DetailedSocketRow } from '../../src/exporter/core/decode-socket-rows.ts'
 import { tcpState } from '../../src/exporter/core/socket-table.ts'
+import type { SocketTableReader } from '../../src/exporter/ebpf/socket-table-reader.ts'
 
 /** `tcp 4 0a010203:80 0a010203:40000 state 1 tx 0 rx 5 uid 0 drops 0`, sorted: proc(5), /proc/net/tcp and the like. */
 export function procSockets(pid: number): string[] {
@@ -30,6 +31,16 @@ function describeProcLine(file: string, fields: readonly string[]): string {
     rx: parseInt(rx, 16),
     uid: Number(uid),
     drops: protocol === 'udp' ? Number(drops) : 0,
+  })
+}
+
+/** Every socket of the node, by a pass. */
+export function socketRows(reader: SocketTableReader): DetailedSocketRow[] {
+  const { rows, pass } = reader.read()
+  return Array.from({ length: pass.rows }, (_, index) => {
+    const row = new DetailedSocketRow()
+    rows.read(index, row)
+    return row
   })
 }
 

@@ -93,6 +93,7 @@ struct sock_cgroup_data {
 };
 
 struct net;
+struct proto;
 struct sock;
 typedef struct {
 	struct net *net;
@@ -113,6 +114,7 @@ struct sock_common {
 		struct hlist_nulls_node skc_nulls_node;
 	};
 	struct sock *skc_listener;
+	struct proto *skc_prot;
 };
 struct numa_drop_counters {
 	atomic_t drops0;
@@ -172,9 +174,15 @@ struct udp_table {
 	struct udp_hslot *hash;
 	unsigned int mask;
 };
+struct proto {
+	union {
+		struct udp_table *udp_table;
+	} h;
+};
 struct netns_ipv4 {
 	struct inet_timewait_death_row tcp_death_row;
 	struct udp_table *udp_table;
+	struct sock *mc_autojoin_sk;
 };
 struct proc_ns_operations;
 struct ns_common {

@@ -42,11 +42,14 @@ struct socket_pass {
 	__u32 phase;
 	__u32 namespaces; /* seen */
 	__u32 private_tables; /* of namespaces that have a table of their own */
-	__u32 status;
+	__u16 status;
+	__u16 details; /* whether rows have uid, and for TCP queues, srtt, losses and bytes: they cost a third more */
 	__u64 init_namespace; /* address, for the program itself */
 };
 _Static_assert(sizeof(struct socket_pass) == 56, "socket_pass: change core/decode-socket-rows.ts too");
 _Static_assert(__builtin_offsetof(struct socket_pass, phase) == 32, "socket_pass.phase");
 
+/* What a run is asked for. */
+enum socket_read { READ_START = 1, READ_DETAILS = 2 };
 enum socket_pass_phase { PHASE_CONNECTIONS, PHASE_LISTENERS, PHASE_UDP, PHASE_PRIVATE, PHASE_DONE };
 enum socket_pass_status { PASS_OK, PASS_NO_NAMESPACES };

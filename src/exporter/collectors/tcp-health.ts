@@ -11,6 +11,7 @@ import { rttBounds, rttBuckets } from '../core/live-tcp.ts'
 import { SocketOwners } from '../core/socket-owner.ts'
 import { TcpHealthTotals, type ForgottenOwner, type TcpHealthFigures } from '../core/tcp-health.ts'
 import type { TcpHealthSource } from '../ebpf/tcp-health-source.ts'
+import type { NestedCgroups } from '../nested-cgroups.ts'
 import type { SharedTable } from '../shared-table.ts'
 
 export interface TcpHealthCollectorOptions {
@@ -18,6 +19,7 @@ export interface TcpHealthCollectorOptions {
   /** Gives the round-trip times and bytes of open connections, when it is read with eBPF. */
   readonly table: SharedTable
   readonly labels: LabelMaker
+  readonly nested: NestedCgroups
   /** Told of connections that are remembered, and of events that were not counted since the start. */
   readonly onReading: (connections: number, lost: number) => void
 }
@@ -27,6 +29,7 @@ export function tcpHealthCollector({
   source,
   table,
   labels,
+  nested,
   onReading,
 }: TcpHealthCollectorOptions): Collector {
   const totals = new TcpHealthTotals()
@@ -37,7 +40,8 @@ export function tcpHealthCollector({
       const { rows, long, connections, lost } = await source.read(forget, signal)
       forget = []
       const { live } = await table.read(snapshot)
-      const owners = new SocketOwners(snapshot)
+      nested.learn(snapshot.containers, [...rows.cgroupId, ...(live?.cgroupId ?? [])])
+      const owners = new SocketOwners(snapshot, nested.resolve)
       const { figures, forgotten } = totals.update({ rows, long, live }, owners, performance.now())
       forget = forgotten
       onReading(connections, lost)

@@ -3,7 +3,9 @@
  * src/exporter/bpf/socket-table.h, which asserts the same sizes and offsets. In the machine's byte order, which is
  * little-endian wherever podsonar runs.
  */
-import { SocketRow } from './socket-table.ts'
+import { isLoopback } from './address.ts'
+import type { LiveTcpBuilder } from './live-tcp.ts'
+import { SocketRow, type SocketTableBuilder } from './socket-table.ts'
 
 /** Bytes of `struct socket_row`. */
 export const socketRowSize = 88
@@ -48,27 +50,71 @@ export class DetailedSocketRow extends SocketRow {
 /** The rows of a pass, in the memory that the kernel wrote: nothing is copied. */
 export class SocketRows {
   readonly #words: Uint32Array
+  /** The same; V8 handles signed words faster. */
+  readonly #signed: Int32Array
+  readonly #row = new DetailedSocketRow()
 
   /** @param memory rows, one after the other, from its first byte on */
   constructor(memory: ArrayBuffer) {
     this.#words = new Uint32Array(memory)
+    this.#signed = new Int32Array(memory)
+  }
+
+  /**
+   * Counts the first `length` rows, those of TCP without a row object for each: this is where a pass over a big table
+   * spends most of its time in user space.
+   */
+  addTo(table: SocketTableBuilder, live: LiveTcpBuilder | undefined, length: number): void {
+    const words = this.#signed
+    for (let index = 0; index < length; index += 1) {
+      const at = index * rowWords
+      const kind = words[at + word.kind] ?? 0
+      if (((kind >>> 16) & 255) === udp) {
+        this.read(index, this.#row)
+        table.add(this.#row)
+        continue
+      }
+      const namespace = words[at + word.netns] ?? 0
+      const cgroupId = this.#number64(at + word.cgroupId)
+      const ports = words[at + word.ports] ?? 0
+      const swapped = (ports << 16) | (ports >>> 16)
+      const state = kind & 255
+      const family = ((kind >>> 8) & 255) === 4 ? 4 : 6
+      const remote = at + word.remote
+      const loopback = isLoopback(words, family, at + word.local) && isLoopback(words, family, remote)
+      const first = words[remote] ?? 0
+      if (family === 4) {
+        table.addTcp(namespace, 4, state, cgroupId, loopback, 0, 0, 0xffff, first, swapped)
+      } else {
+        const [second, third, fourth] = [
+          words[remote + 1] ?? 0,
+          words[remote + 2] ?? 0,
+          words[remote + 3] ?? 0,
+        ]
+        table.addTcp(namespace, 6, state, cgroupId, loopback, first, second, third, fourth, swapped)
+      }
+      if (live === undefined || cgroupId === 0) continue
+      const [received, acked] = [
+        this.#number64(at + word.bytesReceived),
+        this.#number64(at + word.bytesAcked),
+      ]
+      live.add(namespace, cgroupId, state, words[at + word.srttUs] ?? 0, received, acked)
+    }
   }
 
   /** Reads row `index` into `row`. An IPv4 address fills only the first word. */
   read(index: number, row: DetailedSocketRow): void {
     const words = this.#words
     const at = index * rowWords
-    const at64 = (offset: number): number =>
-      (words[at + offset] ?? 0) + (words[at + offset + 1] ?? 0) * 0x1_0000_0000
     const ports = words[at + word.ports] ?? 0
     const kind = words[at + word.kind] ?? 0
     const losses = words[at + word.losses] ?? 0
     const isUdp = ((kind >>> 16) & 255) === udp
     row.namespace = words[at + word.netns] ?? 0
     row.uid = words[at + word.uid] ?? 0
-    row.cgroupId = at64(word.cgroupId)
-    row.bytesAcked = at64(word.bytesAcked)
-    row.bytesReceived = at64(word.bytesReceived)
+    row.cgroupId = this.#number64(at + word.cgroupId)
+    row.bytesAcked = this.#number64(at + word.bytesAcked)
+    row.bytesReceived = this.#number64(at + word.bytesReceived)
     row.rxQueue = words[at + word.rxQueue] ?? 0
     row.txQueue = words[at + word.txQueue] ?? 0
     row.srttUs = words[at + word.srttUs] ?? 0
@@ -84,6 +130,10 @@ export class SocketRows {
       row.local[k] = words[at + word.local + k] ?? 0
       row.remote[k] = words[at + word.remote + k] ?? 0
     }
+  }
+
+  #number64(at: number): number {
+    return (this.#words[at] ?? 0) + (this.#words[at + 1] ?? 0) * 2 ** 32
   }
 }
 
@@ -116,6 +166,6 @@ export function decodeSocketPass(bytes: Uint8Array): SocketPass {
     done: view.getUint32(32, true) === phaseDone,
     namespaces: view.getUint32(36, true),
     privateTables: view.getUint32(40, true),
-    failed: view.getUint32(44, true) !== 0,
+    failed: view.getUint16(44, true) !== 0,
   }
 }

@@ -20,111 +20,97 @@ export interface FlatColumns extends ConnectionColumns {
   readonly offsets: Uint32Array
 }
 
-/** The rows of one set, in the same memory. */
-export function columnsOf(all: FlatColumns, set: number): ConnectionColumns {
-  const [from = 0, to = 0] = [all.offsets[set], all.offsets[set + 1]]
-  return {
-    length: to - from,
-    remote: all.remote.subarray(from * 4, to * 4),
-    remotePort: all.remotePort.subarray(from, to),
-    state: all.state.subarray(from, to),
-    count: all.count.subarray(from, to),
-    cgroupId: all.cgroupId.subarray(from, to),
-  }
-}
+/** Numbers of a row as {@link Groups} takes it: index of its set, four words of the peer, the peer's port, state, cgroup. */
+export const stride = 9
 
-/** Numbers of a row as {@link Groups} takes it: index of its set, four words of the peer, the peer's port, state. */
-export const stride = 7
+/** Of a row. */
+const [port, state, cgroup] = [5, 6, 7]
+/** Numbers of a group: a row, and how often it came. In one place, because places far apart are what takes time. */
+const groupStride = stride + 1
+
+/** Puts a cgroup's id into a row, as two words. */
+export function setCgroup(rows: Int32Array, at: number, cgroupId: number): void {
+  rows[at + cgroup] = cgroupId
+  rows[at + cgroup + 1] = cgroupId / 2 ** 32
+}
 
 /** Counts equal rows, in several sets at once: a hash table with open addressing over typed arrays. */
 export class Groups {
-  /** Group index + 1, 0: free. */
+  /** Where a group is in #groups, + 1; 0: free. */
   readonly #slots: Int32Array
   readonly #mask: number
-  readonly #keys: Int32Array
-  readonly #cgroups: Float64Array
-  readonly #counts: Uint32Array
-  #length = 0
+  readonly #groups: Int32Array
+  #end = 0
 
   /** @param rows the most rows that will be added */
   constructor(rows: number) {
     const slots = 2 ** Math.ceil(Math.log2(Math.max(rows, 1) * 2))
     this.#slots = new Int32Array(slots)
     this.#mask = slots - 1
-    this.#keys = new Int32Array(rows * stride)
-    this.#cgroups = new Float64Array(rows)
-    this.#counts = new Uint32Array(rows)
+    this.#groups = new Int32Array(rows * groupStride)
   }
 
   /** Counts the row whose {@link stride} numbers begin at `at`, `count` times. */
-  add(rows: Int32Array, at: number, cgroupId: number, count: number): void {
-    let hash = cgroupId | 0
-    for (let k = 0; k < stride; k += 1) {
-      hash = Math.imul(hash ^ (rows[at + k] ?? 0), 0x9e3779b1)
-      hash ^= hash >>> 15
-    }
-    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
-      const group = (this.#slots[slot] ?? 0) - 1
+  add(rows: Int32Array, at: number, count: number): void {
+    const groups = this.#groups
+    const slots = this.#slots
+    for (let slot = hashOf(rows, at) & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const group = (slots[slot] ?? 0) - 1
       if (group === -1) {
-        this.#slots[slot] = this.#append(rows, at, cgroupId, count)
+        slots[slot] = this.#end + 1
+        for (let k = 0; k < stride; k += 1) groups[this.#end + k] = rows[at + k] ?? 0
+        groups[this.#end + stride] = count
+        this.#end += groupStride
         return
       }
-      if (this.#equal(group, rows, at, cgroupId)) {
-        this.#counts[group] = (this.#counts[group] ?? 0) + count
-        return
-      }
+      let k = 0
+      while (k < stride && groups[group + k] === rows[at + k]) k += 1
+      if (k < stride) continue
+      groups[group + stride] = (groups[group + stride] ?? 0) + count
+      return
     }
   }
 
-  /** What was counted, by index of the set, in the order in which rows first came. */
-  columns(sets: number): ConnectionColumns[] {
-    const flat = this.flat(sets)
-    return Array.from({ length: sets }, (_, set) => columnsOf(flat, set))
-  }
-
-  /** As {@link columns}, all sets one behind the other in the same columns. */
+  /** What was counted: the rows of each set in the order in which they first came. */
   flat(sets: number): FlatColumns {
+    const groups = this.#groups
     const offsets = new Uint32Array(sets + 1)
-    for (let group = 0; group < this.#length; group += 1) {
-      const set = this.#keys[group * stride] ?? 0
+    for (let at = 0; at < this.#end; at += groupStride) {
+      const set = groups[at] ?? 0
       offsets[set + 1] = (offsets[set + 1] ?? 0) + 1
     }
     for (let set = 0; set < sets; set += 1) offsets[set + 1] = (offsets[set + 1] ?? 0) + (offsets[set] ?? 0)
     const next = offsets.slice()
-    const all = { ...emptyColumns(this.#length), offsets }
-    for (let group = 0; group < this.#length; group += 1) {
-      const at = group * stride
-      const set = this.#keys[at] ?? 0
+    const all = { ...emptyColumns(this.#end / groupStride), offsets }
+    for (let at = 0; at < this.#end; at += groupStride) {
+      const set = groups[at] ?? 0
       const row = next[set] ?? 0
       next[set] = row + 1
-      for (let word = 0; word < 4; word += 1) all.remote[row * 4 + word] = this.#keys[at + 1 + word] ?? 0
-      all.remotePort[row] = this.#keys[at + 5] ?? 0
-      all.state[row] = this.#keys[at + 6] ?? 0
-      all.count[row] = this.#counts[group] ?? 0
-      all.cgroupId[row] = this.#cgroups[group] ?? 0
+      for (let word = 0; word < 4; word += 1) all.remote[row * 4 + word] = groups[at + 1 + word] ?? 0
+      all.remotePort[row] = groups[at + port] ?? 0
+      all.state[row] = groups[at + state] ?? 0
+      all.count[row] = groups[at + stride] ?? 0
+      all.cgroupId[row] = ((groups[at + cgroup] ?? 0) >>> 0) + (groups[at + cgroup + 1] ?? 0) * 2 ** 32
     }
     return all
   }
-
-  #append(rows: Int32Array, at: number, cgroupId: number, count: number): number {
-    const group = this.#length
-    for (let k = 0; k < stride; k += 1) this.#keys[group * stride + k] = rows[at + k] ?? 0
-    this.#cgroups[group] = cgroupId
-    this.#counts[group] = count
-    this.#length += 1
-    return group + 1
-  }
-
-  #equal(group: number, rows: Int32Array, at: number, cgroupId: number): boolean {
-    for (let k = 0; k < stride; k += 1) {
-      if (this.#keys[group * stride + k] !== rows[at + k]) return false
-    }
-    return this.#cgroups[group] === cgroupId
-  }
 }
 
-/** Columns without any row. */
-export const noConnections: ConnectionColumns = emptyColumns(0)
+/** Odd numbers without a pattern, one for each place. */
+const factors = Int32Array.of(
+  ...[
+    0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f, 0x165667b1, 0xd3a2646d, 0xfd7046c5, 0xb55a4f09,
+    0x8f3a4e95,
+  ],
+)
+
+/** Products that do not wait for each other, then mixed. */
+function hashOf(rows: Int32Array, at: number): number {
+  let hash = 0
+  for (let k = 0; k < stride; k += 1) hash = (hash + Math.imul(rows[at + k] ?? 0, factors[k] ?? 0)) | 0
+  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b)
+  return hash ^ (hash >>> 13)
+}
 
 function emptyColumns(length: number): ConnectionColumns {
   return {

@@ -1,5 +1,4 @@
 /** What the open TCP connections of a moment add up to, by owner: the part of TCP health that a pass over the table gives. */
-import type { DetailedSocketRow } from './decode-socket-rows.ts'
 import { tcpState } from './socket-table.ts'
 
 /** Upper bounds of the round-trip buckets in seconds; one more bucket takes the rest. */
@@ -35,15 +34,27 @@ export class LiveTcpBuilder {
   readonly #bytesAcked: number[] = []
   readonly #rtt: number[] = []
 
-  /** Counts one socket; those that are no connection are ignored. `row` is not kept. */
-  add(row: DetailedSocketRow): void {
-    if (row.protocol !== 'tcp' || row.cgroupId === 0 || row.state === tcpState.listen) return
-    const index = this.#index(row.namespace, row.cgroupId)
-    this.#bytesReceived[index] = (this.#bytesReceived[index] ?? 0) + row.bytesReceived
-    this.#bytesAcked[index] = (this.#bytesAcked[index] ?? 0) + row.bytesAcked
-    if (row.state !== tcpState.established || row.srttUs === 0) return
+  /**
+   * Counts a TCP socket; those that are no connection, or without an owner, are ignored.
+   *
+   * @param namespace inode, also as a signed number
+   * @param srttUs smoothed round-trip time in microseconds; 0: not known
+   */
+  add(
+    namespace: number,
+    cgroupId: number,
+    state: number,
+    srttUs: number,
+    bytesReceived: number,
+    bytesAcked: number,
+  ): void {
+    if (cgroupId === 0 || state === tcpState.listen) return
+    const index = this.#index(namespace, cgroupId)
+    this.#bytesReceived[index] = (this.#bytesReceived[index] ?? 0) + bytesReceived
+    this.#bytesAcked[index] = (this.#bytesAcked[index] ?? 0) + bytesAcked
+    if (state !== tcpState.established || srttUs === 0) return
     let bucket = 0
-    while (bucket < rttBoundsUs.length && row.srttUs > (rttBoundsUs[bucket] ?? 0)) bucket += 1
+    while (bucket < rttBoundsUs.length && srttUs > (rttBoundsUs[bucket] ?? 0)) bucket += 1
     const at = index * rttBuckets + bucket
     this.#rtt[at] = (this.#rtt[at] ?? 0) + 1
   }
@@ -68,7 +79,7 @@ export class LiveTcpBuilder {
     const known = owners.indexes[owners.cgroupIds.indexOf(cgroupId)]
     if (known !== undefined) return known
     const index = this.#cgroupIds.push(cgroupId) - 1
-    this.#inodes.push(namespace)
+    this.#inodes.push(namespace >>> 0)
     this.#bytesReceived.push(0)
     this.#bytesAcked.push(0)
     for (let bucket = 0; bucket < rttBuckets; bucket += 1) this.#rtt.push(0)

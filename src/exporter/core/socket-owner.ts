@@ -18,7 +18,11 @@ export class SocketOwners {
   readonly #byCgroup = new Map<number, SocketOwner>()
   readonly #byNamespace = new Map<number, SocketOwner>()
 
-  constructor({ containers, namespaces }: Snapshot) {
+  readonly #resolve: (cgroupId: number) => number
+
+  /** @param resolve gives the id of the container's cgroup for one below it, and any other id as it is */
+  constructor({ containers, namespaces }: Snapshot, resolve: (cgroupId: number) => number = (id) => id) {
+    this.#resolve = resolve
     for (const container of containers)
       if (container.cgroupId !== 0)
         this.#byCgroup.set(container.cgroupId, ownerOf(container.pod, container.name))
@@ -27,12 +31,12 @@ export class SocketOwners {
 
   /** By its cgroup alone. */
   byCgroup(cgroupId: number): SocketOwner | undefined {
-    return this.#byCgroup.get(cgroupId)
+    return this.#byCgroup.get(this.#resolve(cgroupId))
   }
 
   /** By its cgroup, else by its namespace; undefined where both are unknown. */
   of(cgroupId: number, namespace: number): SocketOwner | undefined {
-    return this.#byCgroup.get(cgroupId) ?? this.#byNamespace.get(namespace)
+    return this.byCgroup(cgroupId) ?? this.#byNamespace.get(namespace)
   }
 
   /** Everyone who can own a socket, each once. */

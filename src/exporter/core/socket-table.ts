@@ -5,8 +5,9 @@
  */
 
 import { isLoopback } from './address.ts'
+import { Groups, setCgroup, stride, type ConnectionColumns, type FlatColumns } from './groups.ts'
 import type { LiveTcp } from './live-tcp.ts'
-import { columnsOf, Groups, stride, type ConnectionColumns, type FlatColumns } from './groups.ts'
+import { NumberSet } from './number-set.ts'
 
 /** The kernel's socket states (include/net/tcp_states.h); index of {@link NamespaceSockets.tcp}. */
 export const tcpState = {
@@ -73,10 +74,17 @@ export interface NamespaceSockets {
   readonly udp: UdpFigures
   readonly udp6: UdpFigures
   /** Without connections from loopback to loopback. */
-  readonly connections: ConnectionColumns
+  readonly connections: ConnectionRange
 }
 
-/** Survives structured cloning, so that a worker may send it. */
+/** The rows `from` to before `to` of columns that hold more than them. */
+export interface ConnectionRange {
+  readonly columns: ConnectionColumns
+  readonly from: number
+  readonly to: number
+}
+
+/** Stays in its thread; {@link FlatTable} is what crosses. */
 export interface SocketTable {
   /** By inode of the network namespace. One without any socket may be absent when the source is eBPF. */
   readonly namespaces: ReadonlyMap<number, NamespaceSockets>
@@ -121,15 +129,16 @@ export class SocketTableBuilder {
   /** Both families of a namespace one behind the other: {@link stateCount} and {@link udpFields} numbers each. */
   #states = new Uint32Array(64 * 2 * stateCount)
   #udp = new Float64Array(64 * 2 * udpFields)
-  /** namespace index × 65536 + port of each LISTEN socket. */
-  readonly #listening = new Set<number>()
-  #buffer = new Int32Array(1024 * stride)
-  #cgroups = new Float64Array(1024)
+  /** Namespace index and port of each LISTEN socket, see {@link portKey}. */
+  readonly #listening = new NumberSet()
+  #buffer: Int32Array
   #buffered = 0
   #rows = 0
 
-  constructor({ inboundPorts = false }: SocketTableOptions = {}) {
+  /** @param rows how many sockets to make room for at first */
+  constructor({ inboundPorts = false }: SocketTableOptions = {}, rows = 1024) {
     this.#inboundPorts = inboundPorts
+    this.#buffer = new Int32Array(rows * stride)
   }
 
   /** Makes sure that a namespace is in the table, even without any socket. */
@@ -139,26 +148,69 @@ export class SocketTableBuilder {
 
   /** Counts one socket. `row` is not kept. A state that the kernel never shows in /proc is ignored. */
   add(row: SocketRow): void {
-    const index = this.#index(row.namespace)
-    const half = index * 2 + (row.family === 4 ? 0 : 1)
+    const { namespace, family, local, remote } = row
     if (row.protocol === 'udp') {
-      const at = half * udpFields
-      const udp = this.#udp
-      udp[at] = (udp[at] ?? 0) + 1
-      udp[at + 1] = (udp[at + 1] ?? 0) + row.drops
-      udp[at + 2] = (udp[at + 2] ?? 0) + row.rxQueue
-      udp[at + 3] = (udp[at + 3] ?? 0) + row.txQueue
-      this.#rows += 1
+      this.addUdp(namespace, family, row.drops, row.rxQueue, row.txQueue)
       return
     }
-    const state = row.state === tcpState.newSynRecv ? tcpState.synRecv : row.state
-    if (state < 1 || state >= stateCount) return
+    const loopback = isLoopback(local, family) && isLoopback(remote, family)
+    const ports = (row.localPort << 16) | row.remotePort
+    const [first = 0, second = 0, third = 0, fourth = 0] = remote
+    if (family === 4) this.addTcp(namespace, 4, row.state, row.cgroupId, loopback, 0, 0, 0xffff, first, ports)
+    else this.addTcp(namespace, 6, row.state, row.cgroupId, loopback, first, second, third, fourth, ports)
+  }
+
+  /** Counts a UDP socket. */
+  addUdp(inode: number, family: number, drops: number, rxQueue: number, txQueue: number): void {
+    const at = (this.#index(inode) * 2 + (family === 4 ? 0 : 1)) * udpFields
+    const udp = this.#udp
+    udp[at] = (udp[at] ?? 0) + 1
+    udp[at + 1] = (udp[at + 1] ?? 0) + drops
+    udp[at + 2] = (udp[at + 2] ?? 0) + rxQueue
+    udp[at + 3] = (udp[at + 3] ?? 0) + txQueue
     this.#rows += 1
-    const at = half * stateCount + state
-    this.#states[at] = (this.#states[at] ?? 0) + 1
-    if (state === tcpState.listen) this.#listening.add(index * 65_536 + row.localPort)
-    else if (isLoopback(row.local, row.family) && isLoopback(row.remote, row.family)) return
-    this.#keep(index, row, state)
+  }
+
+  /**
+   * Counts a TCP socket, as {@link add} does, from numbers alone.
+   *
+   * @param inode of the namespace, also as a signed number
+   * @param loopback both its ends are loopback addresses
+   * @param first of the peer's four words; IPv4 in its IPv6-mapped form
+   * @param ports the local port times 65536, and the peer's
+   */
+  addTcp(
+    inode: number,
+    family: number,
+    givenState: number,
+    cgroupId: number,
+    loopback: boolean,
+    first: number,
+    second: number,
+    third: number,
+    fourth: number,
+    ports: number,
+  ): void {
+    const state = givenState === tcpState.newSynRecv ? tcpState.synRecv : givenState
+    if (state < 1 || state >= stateCount) return
+    const index = this.#index(inode)
+    this.#rows += 1
+    const count = (index * 2 + (family === 4 ? 0 : 1)) * stateCount + state
+    this.#states[count] = (this.#states[count] ?? 0) + 1
+    if (state === tcpState.listen) this.#listening.add(portKey(index, ports >>> 16))
+    else if (loopback) return
+    const at = this.#buffered * stride
+    if (at === this.#buffer.length) this.#grow()
+    const buffer = this.#buffer
+    buffer[at] = index
+    buffer[at + 1] = first
+    buffer[at + 2] = second
+    buffer[at + 3] = third
+    buffer[at + 4] = fourth
+    buffer[at + 5] = ports
+    buffer[at + 6] = state
+    setCgroup(buffer, at, cgroupId)
+    this.#buffered += 1
   }
 
   /** The table of all that was added. The builder is used up. */
@@ -176,10 +228,10 @@ export class SocketTableBuilder {
       const state = buffer[at + 6] ?? 0
       const localPort = ports >>> 16
       if (state === tcpState.listen) buffer[at + 5] = localPort
-      else if (!this.#inboundPorts && this.#listening.has((buffer[at] ?? 0) * 65_536 + localPort))
+      else if (!this.#inboundPorts && this.#listening.has(portKey(buffer[at] ?? 0, localPort)))
         buffer[at + 5] = 0
       else buffer[at + 5] = ports & 0xffff
-      groups.add(buffer, at, this.#cgroups[row] ?? 0, 1)
+      groups.add(buffer, at, 1)
     }
     const namespaces = this.#inodes.length
     return {
@@ -194,7 +246,7 @@ export class SocketTableBuilder {
   #index(inode: number): number {
     const known = this.#indexes.get(inode | 0)
     if (known !== undefined) return known
-    const index = this.#inodes.push(inode) - 1
+    const index = this.#inodes.push(inode >>> 0) - 1
     this.#indexes.set(inode | 0, index)
     if (this.#inodes.length * 2 * stateCount > this.#states.length) {
       this.#states = grown(this.#states, new Uint32Array(this.#states.length * 2))
@@ -203,27 +255,14 @@ export class SocketTableBuilder {
     return index
   }
 
-  #keep(index: number, row: SocketRow, state: number): void {
-    const at = this.#buffered * stride
-    if (at === this.#buffer.length) this.#grow()
-    const buffer = this.#buffer
-    buffer[at] = index
-    if (row.family === 4) {
-      buffer[at + 3] = 0xffff
-      buffer[at + 4] = row.remote[0] ?? 0
-    } else {
-      buffer.set(row.remote, at + 1)
-    }
-    buffer[at + 5] = (row.localPort << 16) | row.remotePort
-    buffer[at + 6] = state
-    this.#cgroups[this.#buffered] = row.cgroupId
-    this.#buffered += 1
-  }
-
   #grow(): void {
-    this.#buffer = grown(this.#buffer, new Int32Array(this.#buffer.length * 2))
-    this.#cgroups = grown(this.#cgroups, new Float64Array(this.#cgroups.length * 2))
+    this.#buffer = grown(this.#buffer, new Int32Array(Math.max(this.#buffered * 2, 1024) * stride))
   }
+}
+
+/** Never 0, as nobody listens on port 0. The first 65,536 namespaces are told apart. */
+function portKey(namespaceIndex: number, port: number): number {
+  return (namespaceIndex << 16) | port
 }
 
 function grown<T extends Int32Array | Uint32Array | Float64Array>(from: T, to: T): T {
@@ -243,23 +282,64 @@ export interface FlatTable {
   readonly connections: FlatColumns
 }
 
-/** The same table by namespace, in the same memory. */
-export function tableOf({ rows, inodes, states, udp, connections }: FlatTable): SocketTable {
-  const namespaces = new Map<number, NamespaceSockets>()
-  for (const [index, inode] of inodes.entries()) {
-    const at = index * 2 * stateCount
-    namespaces.set(inode, {
-      tcp: states.subarray(at, at + stateCount),
-      tcp6: states.subarray(at + stateCount, at + 2 * stateCount),
-      udp: udpFigures(udp, index * 2 * udpFields),
-      udp6: udpFigures(udp, (index * 2 + 1) * udpFields),
-      connections: columnsOf(connections, index),
-    })
-  }
-  return { rows, namespaces }
+/** The memory of a table, to be moved to another thread instead of copied. */
+export function buffersOf({ inodes, states, udp, connections }: FlatTable): ArrayBuffer[] {
+  const { offsets, remote, remotePort, state, count, cgroupId } = connections
+  const columns = [inodes, states, udp, offsets, remote, remotePort, state, count, cgroupId]
+  return columns.map(({ buffer }) => buffer as ArrayBuffer)
 }
 
-function udpFigures(all: Float64Array, at: number): UdpFigures {
-  const [sockets = 0, drops = 0, rxQueue = 0, txQueue = 0] = [all[at], all[at + 1], all[at + 2], all[at + 3]]
-  return { sockets, drops, rxQueue, txQueue }
+/** The same table by namespace, in the same memory. */
+export function tableOf(flat: FlatTable): SocketTable {
+  const namespaces = new Map<number, NamespaceSockets>()
+  for (let index = 0; index < flat.inodes.length; index += 1)
+    namespaces.set(flat.inodes[index] ?? 0, new NamespaceOfTable(flat, index))
+  return { rows: flat.rows, namespaces }
+}
+
+/** Makes what it is asked for and nothing else: there are a thousand of them, and views of typed arrays are costly. */
+class NamespaceOfTable implements NamespaceSockets {
+  readonly #table: FlatTable
+  readonly #index: number
+
+  constructor(table: FlatTable, index: number) {
+    this.#table = table
+    this.#index = index
+  }
+
+  get tcp(): Uint32Array {
+    return this.#states(0)
+  }
+
+  get tcp6(): Uint32Array {
+    return this.#states(1)
+  }
+
+  get udp(): UdpFigures {
+    return this.#udp(0)
+  }
+
+  get udp6(): UdpFigures {
+    return this.#udp(1)
+  }
+
+  get connections(): ConnectionRange {
+    const { offsets } = this.#table.connections
+    return {
+      columns: this.#table.connections,
+      from: offsets[this.#index] ?? 0,
+      to: offsets[this.#index + 1] ?? 0,
+    }
+  }
+
+  #states(half: 0 | 1): Uint32Array {
+    const at = (this.#index * 2 + half) * stateCount
+    return this.#table.states.subarray(at, at + stateCount)
+  }
+
+  #udp(half: 0 | 1): UdpFigures {
+    const at = (this.#index * 2 + half) * udpFields
+    const [sockets = 0, drops = 0, rxQueue = 0, txQueue = 0] = this.#table.udp.subarray(at, at + udpFields)
+    return { sockets, drops, rxQueue, txQueue }
+  }
 }

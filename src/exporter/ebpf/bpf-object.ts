@@ -1,6 +1,6 @@
 /** eBPF objects, their programs, maps and links: what libbpf.ts offers, each with one owner that disposes of it. */
 import { constants } from 'node:os'
-import { PodsonarError } from '../../common/errors.ts'
+import { describeError, errorCode, PodsonarError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
 import {
   errorName,
@@ -14,7 +14,8 @@ import {
 
 /**
  * Why an eBPF object cannot be used. `code`: `bpf_not_permitted` (a capability is missing), `bpf_no_btf`,
- * `bpf_no_memory`, `bpf_refused` (the verifier or a missing kernel type), `bpf_object_missing`, `bpf_failed`.
+ * `bpf_no_memory`, `bpf_refused` (the verifier or a missing kernel type), `bpf_object_missing`, `bpf_interrupted` (signals),
+ * `bpf_failed`.
  */
 export class BpfError extends PodsonarError {
   /** The last messages of libbpf, the verifier's among them. */
@@ -35,6 +36,10 @@ export interface BpfObjectOptions {
 
 /** How many of libbpf's warnings an error keeps. */
 const keptMessages = 40
+/** The kernel breaks off the verification when a signal waits for the thread (EAGAIN); libbpf itself tries five times in a row. */
+const loadAttempts = 10
+/** After the first attempt; longer by as much after each further one. */
+const loadPauseMs = 20
 
 /** A loaded object. Disposing of it closes its programs and maps; links are disposed of before. */
 export class BpfObject implements Disposable {
@@ -47,11 +52,24 @@ export class BpfObject implements Disposable {
   }
 
   /**
-   * Opens a compiled object and loads it into the kernel.
+   * Opens a compiled object and loads it into the kernel. Blocks its thread for up to a second where a signal keeps
+   * interrupting the verifier.
    *
    * @throws BpfError
    */
-  static load(libbpf: Libbpf, file: string, { maxEntries = {}, log }: BpfObjectOptions): BpfObject {
+  static load(libbpf: Libbpf, file: string, options: BpfObjectOptions): BpfObject {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return BpfObject.#load(libbpf, file, options)
+      } catch (error) {
+        if (errorCode(error) !== 'bpf_interrupted' || attempt === loadAttempts) throw error
+        options.log.debug({ event: 'bpf_load_interrupted', attempt, file }, describeError(error))
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, attempt * loadPauseMs)
+      }
+    }
+  }
+
+  static #load(libbpf: Libbpf, file: string, { maxEntries = {}, log }: BpfObjectOptions): BpfObject {
     const { native } = libbpf
     const messages: string[] = []
     const print = (level: number, message: string): void => {
@@ -313,6 +331,8 @@ function codeOf(result: number): string {
     case constants.errno.ENOMEM:
     case constants.errno.E2BIG:
       return 'bpf_no_memory'
+    case constants.errno.EAGAIN:
+      return 'bpf_interrupted'
     case constants.errno.EACCES: // the verifier's "invalid mem access" and the like
     case constants.errno.EINVAL:
     case constants.errno.ENOTSUP:

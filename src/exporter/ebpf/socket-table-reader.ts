@@ -1,7 +1,6 @@
 /** Reads every socket of the node with socket-table.bpf.c. Synchronous: for a worker, not for the main thread. */
 import {
   decodeSocketPass,
-  DetailedSocketRow,
   socketPassSize,
   SocketRows,
   socketRowSize,
@@ -29,6 +28,12 @@ const firstRows = 65_536
 /** The buffer's last size in rows: 352 MiB. A node with more sockets is an error, not a table that is cut short. */
 const mostRows = 4_194_304
 
+export interface SocketReadout {
+  /** `pass.rows` of them. */
+  readonly rows: SocketRows
+  readonly pass: SocketPass
+}
+
 /** A loaded object with a buffer of a certain size. */
 interface Loaded extends Disposable {
   readonly program: BpfProgram
@@ -41,7 +46,6 @@ export class SocketTableReader implements Disposable {
   readonly #options: SocketTableReaderOptions
   readonly #libbpf: Libbpf
   readonly #file: string
-  readonly #row = new DetailedSocketRow()
   #loaded: Loaded | undefined
 
   /**
@@ -58,23 +62,21 @@ export class SocketTableReader implements Disposable {
   }
 
   /**
-   * Calls `visit` for every socket, with one row object that is filled again each time. The buffer grows, and the table
-   * is read again, when it was too small.
+   * Reads the table. The buffer grows, and the table is read again, when it was too small.
    *
+   * @param details whether rows shall have what costs more to read: owner, queues, and for TCP round-trip time, segments
+   *   sent again and bytes. @default true
+   * @returns where the pass ended, and its rows, which are valid until the next call
    * @throws BpfError
    */
-  read(visit: (row: DetailedSocketRow) => void): SocketPass {
+  read(details = true): SocketReadout {
     let loaded = (this.#loaded ??= this.#load(this.#options.rows ?? firstRows))
-    let pass = run(loaded)
+    let pass = run(loaded, details)
     while (pass.rows > loaded.capacity) {
       loaded = this.#grow(pass.rows)
-      pass = run(loaded)
+      pass = run(loaded, details)
     }
-    for (let index = 0; index < pass.rows; index += 1) {
-      loaded.rows.read(index, this.#row)
-      visit(this.#row)
-    }
-    return pass
+    return { rows: loaded.rows, pass }
   }
 
   [Symbol.dispose](): void {
@@ -119,12 +121,16 @@ export class SocketTableReader implements Disposable {
   }
 }
 
+/** READ_START and READ_DETAILS of socket-table.h. */
+const command = { start: 1n, details: 2n } as const
+
 /** One pass, slice by slice. */
-function run({ program, pass }: Loaded): SocketPass {
+function run({ program, pass }: Loaded, details: boolean): SocketPass {
   const key = new Uint8Array(4)
   const value = new Uint8Array(socketPassSize)
-  for (let start = 1n; ; start = 0n) {
-    program.run([start])
+  const each = details ? command.details : 0n
+  for (let start: bigint = command.start; ; start = 0n) {
+    program.run([start | each])
     pass.lookup(key, value)
     const state = decodeSocketPass(value)
     if (state.failed)

@@ -6,7 +6,7 @@ import { parentPort } from 'node:worker_threads'
 import { describeError, errorCode, PodsonarError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
 import { LiveTcpBuilder } from '../core/live-tcp.ts'
-import { SocketTableBuilder } from '../core/socket-table.ts'
+import { buffersOf, SocketTableBuilder } from '../core/socket-table.ts'
 import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
@@ -41,13 +41,11 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
     return undefined
   },
   readSockets: ({ namespaces, options }): SocketReading => {
-    const builder = new SocketTableBuilder(options)
-    for (const inode of namespaces) builder.namespace(inode)
     const live = options.live === true ? new LiveTcpBuilder() : undefined
-    const pass = opened(sockets).read((row) => {
-      builder.add(row)
-      live?.add(row)
-    })
+    const { rows, pass } = opened(sockets).read(live !== undefined)
+    const builder = new SocketTableBuilder(options, pass.rows)
+    for (const inode of namespaces) builder.namespace(inode)
+    rows.addTo(builder, live, pass.rows)
     return { table: builder.finishFlat(), pass, live: live?.finish() }
   },
   openHealth: (options) => {
@@ -77,7 +75,9 @@ function opened<T>(reader: T | undefined): T {
 
 port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   try {
-    post({ id, result: handlers[name](given) })
+    const result = handlers[name](given)
+    const moved = name === 'readSockets' ? buffersOf((result as SocketReading).table) : []
+    port.postMessage({ id, result } satisfies Answer, moved)
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })

@@ -1,8 +1,13 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Containerd } from '../../../lab/containerd.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
 import { socketContainer } from '../../../lab/pod-programs.ts'
 import { freePorts } from '../../../lab/ports.ts'
+import { Process } from '../../../lab/process.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
@@ -17,6 +22,15 @@ function listeners(samples: readonly MetricSample[], ports: readonly number[]): 
       ? `${labels['pod_name'] ?? ''}/${labels['container'] ?? ''} ${labels['remote_port'] ?? ''}`
       : undefined,
   )
+}
+
+/** The version 2 cgroup of a process. */
+function cgroupFolder(pid: number): string {
+  const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1] ?? ''
+  const root = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((folder) =>
+    existsSync(join(folder, 'cgroup.controllers')),
+  )
+  return join(root ?? '', path)
 }
 
 /** Opened connections by pod and container. */
@@ -56,6 +70,37 @@ describeWith(['root', 'containerd', 'bpf'], 'the exporter with eBPF on a real co
       expect(listeners(await scrape(url), [first, second])).toEqual(expected)
       return true
     })
+  })
+
+  it('labels a socket with its container also where that made cgroups of its own', async () => {
+    await using containerd = await Containerd.start()
+    const [port = 0] = await freePorts(1)
+    const { containers } = await containerd.runPod({
+      ...{ name: 'nested', namespace },
+      containers: [socketContainer('app', {}), socketContainer('proxy', {})],
+    })
+    const pid = containers[0]?.pid ?? 0
+    const cgroup = join(cgroupFolder(pid), 'made', 'inside')
+    await mkdir(cgroup, { recursive: true })
+    // As a process of the container would that moved itself there.
+    const listen = JSON.stringify({ listen: [{ host: '0.0.0.0', port }] })
+    const script = 'echo $$ > "$0/cgroup.procs"; exec nsenter --target "$1" --net "$2" "$3" "$4"'
+    const program = fileURLToPath(new URL('../../../lab/pod-sockets.ts', import.meta.url))
+    const args = ['-c', script, cgroup, String(pid), process.execPath, program, listen]
+    {
+      await using holder = await Process.start('nested', 'sh', args)
+      await waitFor('the server to listen', () => holder.stdout.includes('ready'))
+      await using exporter = await Program.start(['exporter'], {
+        ...{ RUNTIME_ENDPOINT: containerd.socket, CONNECTIONS_SOURCE: 'ebpf', LIBBPF_PATH: libbpfFile() },
+      })
+      const url = await exporter.url()
+      await waitFor('the pod to be seen', async () => {
+        expect(listeners(await scrape(url), [port])).toEqual({ [`nested/app ${port}`]: 1 })
+        return true
+      })
+    }
+    await rmdir(cgroup)
+    await rmdir(dirname(cgroup))
   })
 
   it('goes on counting when a container is restarted, and ends with its pod', async () => {

@@ -12,6 +12,24 @@ describe('a metric family', () => {
     expect(family.size).toBe(2)
   })
 
+  it('takes lines that its caller writes, in order', () => {
+    const family = new Family('a', 'gauge', 'b')
+    family.add('x="1"', 1)
+    family.addLines((lines) => {
+      lines.ascii('a{x="2"} ')
+      lines.number(4_294_967_295)
+      lines.ascii('\n')
+      lines.append(Buffer.from('a{x="é"} 3\n'))
+      return 2
+    })
+    family.addLines(() => 0)
+    family.add('x="4"', 4)
+    expect(family.size).toBe(4)
+    expect(family.render('prometheus')).toBe(
+      '# HELP a b\n# TYPE a gauge\na{x="1"} 1\na{x="2"} 4294967295\na{x="é"} 3\na{x="4"} 4\n',
+    )
+  })
+
   it('names a counter without _total in its OpenMetrics header', () => {
     const family = new Family('a_total', 'counter', 'b')
     family.add('', 3)

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { formatAddress } from '../../../../src/exporter/core/address.ts'
+import type { ConnectionOwner } from '../../../../src/exporter/core/connection-owners.ts'
 import {
   boundConnections,
   statusNames,
@@ -31,14 +33,22 @@ function bound(containers: Container[], sockets: Sockets[], bounds = unbound) {
     row.remote[0] = 0x0a000000 + peer
     for (let k = 0; k < count; k += 1) builder.add(row)
   }
-  const { series, folded } = boundConnections(snapshotOf(containers, host), builder.finish(), bounds)
-  return {
-    folded,
-    series: series.map(
-      (one) =>
-        `${one.pod?.name ?? '-'}/${one.container || '-'} ${one.remoteAddress}:${one.remotePort ?? ''} ${String(statusNames[one.state])} ${one.count}`,
-    ),
-  }
+  const result = boundConnections(snapshotOf(containers, host), builder.finish(), bounds)
+  const { owners, columns, kept, others, folded } = result
+  const nameOf = ({ pod, container }: ConnectionOwner): string => `${pod?.name ?? '-'}/${container || '-'}`
+  const series = owners.flatMap((owner, index) => {
+    const [from = 0, to = 0] = columns.offsets.subarray(index, index + 2)
+    return Array.from({ length: to - from }, (_, k) => from + k)
+      .filter((row) => kept[row] === 1)
+      .map((row) => {
+        const peer = `${formatAddress(columns.remote, row * 4)}:${String(columns.remotePort[row])}`
+        return `${nameOf(owner)} ${peer} ${String(statusNames[columns.state[row] ?? 0])} ${String(columns.count[row])}`
+      })
+  })
+  const rest = others.map(
+    ({ owner, state, count }) => `${nameOf(owner)} ~other: ${String(statusNames[state])} ${count}`,
+  )
+  return { folded, series: [...series, ...rest] }
 }
 
 describe('who owns a socket', () => {
@@ -106,6 +116,15 @@ describe('who owns a socket', () => {
       { namespace: 8, peer: 1 },
     ])
     expect(series).toEqual(['-/redis 10.0.0.1:80 ESTABLISHED 1', '-/side+web 10.0.0.1:80 ESTABLISHED 1'])
+  })
+
+  it('is a container by the name that it has now', () => {
+    const before = container('before', { networkNamespace: 7, cgroupId: 70 })
+    const socket = [{ namespace: 7, peer: 1, cgroupId: 70 }]
+    expect(bound([before], socket).series).toEqual(['-/before 10.0.0.1:80 ESTABLISHED 1'])
+    expect(bound([{ ...before, name: 'after' }], socket).series).toEqual([
+      '-/after 10.0.0.1:80 ESTABLISHED 1',
+    ])
   })
 
   it('is one series while a pod is replaced by one of its name', () => {

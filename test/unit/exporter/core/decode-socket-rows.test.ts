@@ -7,6 +7,8 @@ import {
   SocketRows,
   socketRowSize,
 } from '../../../../src/exporter/core/decode-socket-rows.ts'
+import { LiveTcpBuilder } from '../../../../src/exporter/core/live-tcp.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table.ts'
 import { describeRow } from '../../../support/proc-sockets.ts'
 
 function fixture(name: string): ArrayBuffer {
@@ -69,6 +71,27 @@ it('leaves nothing of the row before', () => {
   rows.read(6, row)
   expect(row).toMatchObject({ protocol: 'tcp', drops: 0, rxQueue: 0, retransmits: 0, cgroupId: 0 })
 })
+
+it.each([false, true])(
+  'counts rows as it decodes them, one by one (ports of inbound peers: %s)',
+  (inboundPorts) => {
+    const rows = new SocketRows(fixture('socket-rows.bin'))
+    const [quick, slow] = [
+      new SocketTableBuilder({ inboundPorts }, 1),
+      new SocketTableBuilder({ inboundPorts }),
+    ]
+    const [live, expected] = [new LiveTcpBuilder(), new LiveTcpBuilder()]
+    rows.addTo(quick, live, 23)
+    for (let index = 0; index < 23; index += 1) {
+      const row = readRow(index)
+      slow.add(row)
+      if (row.protocol === 'tcp')
+        expected.add(row.namespace, row.cgroupId, row.state, row.srttUs, row.bytesReceived, row.bytesAcked)
+    }
+    expect(quick.finishFlat()).toEqual(slow.finishFlat())
+    expect(live.finish()).toEqual(expected.finish())
+  },
+)
 
 it('decodes where a pass stands', () => {
   expect(decodeSocketPass(new Uint8Array(fixture('socket-pass.bin')))).toEqual({

@@ -94,7 +94,7 @@ function sockets(file: SocketFile, text: string): unknown {
   const parser = new SocketFileParser(file, builder, row)
   const bytes = Buffer.from(text, 'latin1')
   parser.end(bytes.subarray(parser.push(bytes, bytes.length)))
-  return builder.finish()
+  return builder.finishFlat()
 }
 
 const lines: Readonly<Record<string, readonly [texts: readonly string[], parse: (text: string) => unknown]>> =

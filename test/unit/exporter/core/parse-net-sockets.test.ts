@@ -35,14 +35,17 @@ describe('the files of sockets in /proc', () => {
   it('reads tcp', () => {
     const { tcp, connections } = parse('tcp', tcpHeader + tcpListen + tcpTimeWait)
     expect([...tcp]).toEqual([0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0])
-    expect(formatAddress(connections.remote, 4)).toBe('203.0.113.80')
-    expect([...connections.remotePort]).toEqual([8080, 80])
+    expect(formatAddress(connections.columns.remote, 4)).toBe('203.0.113.80')
+    expect([...connections.columns.remotePort]).toEqual([8080, 80])
   })
 
   it('reads tcp6, IPv6-mapped peers as IPv4', () => {
     const { tcp6, connections } = parse('tcp6', tcp6Header + tcp6Mapped + tcp6Native)
     expect([...tcp6]).toEqual([0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0])
-    expect([0, 4].map((at) => formatAddress(connections.remote, at))).toEqual(['10.0.0.3', '2001:db8::2'])
+    expect([0, 4].map((at) => formatAddress(connections.columns.remote, at))).toEqual([
+      '10.0.0.3',
+      '2001:db8::2',
+    ])
   })
 
   it('reads udp with queues and drops', () => {

@@ -93,6 +93,28 @@ it('goes on counting over a restart of the container', () => {
   })
 })
 
+it('begins again under the new name of a container that is renamed, and counts nothing twice', () => {
+  const totals = new TcpHealthTotals()
+  const plain = { ...container('a', 'web', 11), pod: undefined, name: 'before' }
+  expect(connectsAfter(totals, rowsOf([11, podNamespace, 5]), ownersOf(plain))).toMatchObject({
+    '/before': 5,
+  })
+
+  const renamed = ownersOf({ ...plain, name: 'after' })
+
+  expect(connectsAfter(totals, rowsOf([11, podNamespace, 7]), renamed)).toEqual({ '/after': 2, '/': 0 })
+})
+
+it('gives a container what the cgroups below its own counted', () => {
+  const resolve = (cgroupId: number): number => (cgroupId === 12 ? 11 : cgroupId)
+  const two = ['a', 'b'].map((id, index) => ({ ...container(id, 'web', 11 + index * 10), name: id }))
+  const owners = new SocketOwners(snapshotOf(two, host), resolve)
+
+  expect(
+    connectsAfter(new TcpHealthTotals(), rowsOf([11, podNamespace, 5], [12, podNamespace, 2]), owners),
+  ).toMatchObject({ 'web/a': 7, 'web/b': 0 })
+})
+
 it('goes on counting when the pod was without a container for a while', () => {
   const totals = new TcpHealthTotals()
   connectsAfter(totals, rowsOf([11, podNamespace, 5]), ownersOf(container('a', 'web', 11)), 0)
