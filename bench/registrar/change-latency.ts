@@ -14,9 +14,10 @@ const changesPerSecond = 100
  */
 export async function changeLatency(
   kubernetes: SimulatedKubernetes,
+  entry: string,
 ): Promise<{ readonly medianMs: number; readonly p99Ms: number }> {
   await using consul = await Consul.start({ config: { limits: { http_max_conns_per_client: 10_000 } } })
-  await using program = await Program.start(['registrar'], await settingsFor(kubernetes, consul.url))
+  await using program = await Program.start(['registrar'], await settingsFor(kubernetes, consul.url), entry)
   const url = await program.url()
   const patience = { timeoutMs: 300_000 }
   await waitFor('everything to be registered', async () => (await fetch(`${url}/readyz`)).ok, patience)

@@ -2,7 +2,7 @@ import { SimulatedKubernetes } from '../../lab/kubernetes/simulated-kubernetes.t
 
 /** A simulated cluster with annotated pods, each of a Deployment, spread over nodes. */
 export async function bigCluster(pods: number, nodes: number): Promise<SimulatedKubernetes> {
-  const kubernetes = await SimulatedKubernetes.start()
+  const kubernetes = await SimulatedKubernetes.start({ prepared: true })
   for (let index = 0; index < nodes; index += 1)
     kubernetes.addNode({ name: `node-${index}`, internalIps: [`172.16.${index >> 8}.${index & 255}`] })
   for (let index = 0; index < pods; index += 1) {

@@ -8,11 +8,12 @@ import { bigCluster, settingsFor } from './cluster.ts'
 /** How many of `pods` targets under one service name Prometheus finds, and over how many connections. */
 export async function prometheusConnections(
   pods: number,
+  entry: string,
 ): Promise<{ readonly targets: number; readonly connections: number }> {
   await using kubernetes = await bigCluster(pods, 1)
   await using consul = await Consul.start()
   const settings = { ...(await settingsFor(kubernetes, consul.url)), POD_SERVICE_NAME: 'k8s-pods' }
-  await using program = await Program.start(['registrar'], settings)
+  await using program = await Program.start(['registrar'], settings, entry)
   const url = await program.url()
   const patience = { timeoutMs: 120_000, everyMs: 500 }
   await waitFor('everything to be registered', async () => (await fetch(`${url}/readyz`)).ok, patience)

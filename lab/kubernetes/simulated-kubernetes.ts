@@ -22,6 +22,11 @@ export interface SimulatedKubernetesOptions {
   readonly token?: string
   /** How often watches get a bookmark, in milliseconds; real servers: a minute. @default 1000 */
   readonly bookmarkMs?: number
+  /**
+   * Objects are put into words when they are put, not whenever they are asked for: 5 kB of memory each, but a list then costs
+   * the machine next to nothing, as one of a server elsewhere would. @default false
+   */
+  readonly prepared?: boolean
 }
 
 export type PodOptions = Partial<PodState> & Pick<PodState, 'name'>
@@ -35,6 +40,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
   readonly #folder: TemporaryFolder
   readonly #pods = new Map<string, PodState>()
   readonly #nodes = new Map<string, NodeState>()
+  readonly #prepared: boolean
   readonly #createServer: (listener: RequestListener) => Server
   #server: Server | undefined
   #port = 0
@@ -45,19 +51,24 @@ export class SimulatedKubernetes implements AsyncDisposable {
     folder: TemporaryFolder,
     api: ApiServer,
     ca: string | undefined,
-    create: (listener: RequestListener) => Server,
+    {
+      create,
+      prepared,
+    }: { readonly create: (listener: RequestListener) => Server; readonly prepared: boolean },
   ) {
     this.#owned = owned
     this.#folder = folder
     this.api = api
     this.ca = ca
     this.#createServer = create
+    this.#prepared = prepared
   }
 
   static async start({
     tls = true,
     token = randomUUID(),
     bookmarkMs = 1_000,
+    prepared = false,
   }: SimulatedKubernetesOptions = {}): Promise<SimulatedKubernetes> {
     await using owned = new AsyncDisposableStack()
     const folder = owned.use(await TemporaryFolder.create('kubernetes'))
@@ -69,7 +80,10 @@ export class SimulatedKubernetes implements AsyncDisposable {
       own === undefined
         ? createPlainServer(listener)
         : createServer({ cert: own.certificate, key: own.key }, listener)
-    const kubernetes = new SimulatedKubernetes(owned.move(), folder, api, ca?.certificate, create)
+    const kubernetes = new SimulatedKubernetes(owned.move(), folder, api, ca?.certificate, {
+      create,
+      prepared,
+    })
     await kubernetes.arrive()
     return kubernetes
   }
@@ -261,7 +275,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
         'status.phase': phase,
       },
       resourceVersion,
-      render: () => JSON.stringify(podObject(pod, String(resourceVersion))),
+      render: this.#rendered(() => JSON.stringify(podObject(pod, String(resourceVersion)))),
     }))
     return pod
   }
@@ -275,9 +289,15 @@ export class SimulatedKubernetes implements AsyncDisposable {
       labels,
       fields: { 'metadata.name': name },
       resourceVersion,
-      render: () => JSON.stringify(nodeObject(node, String(resourceVersion))),
+      render: this.#rendered(() => JSON.stringify(nodeObject(node, String(resourceVersion)))),
     }))
     return node
+  }
+
+  #rendered(render: () => string): () => string {
+    if (!this.#prepared) return render
+    const text = render()
+    return () => text
   }
 
   #nextAddress(): string {

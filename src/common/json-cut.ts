@@ -1,3 +1,5 @@
+import { JsonCutShort, JsonPicker, type JsonShape } from './json-pick.ts'
+
 const quote = 0x22
 const backslash = 0x5c
 const openBrace = 0x7b
@@ -6,15 +8,16 @@ const openBracket = 0x5b
 const closeBracket = 0x5d
 
 /**
- * Cuts objects out of a JSON text while it arrives, so that an answer of many megabytes never exists as one string or
+ * Reads objects out of a JSON text while it arrives, so that an answer of many megabytes never exists as one string or
  * one tree. Works on bytes: the bytes of UTF-8's multi-byte characters are never those of JSON's own marks.
  *
- * What is cut are the objects directly in one container: the root, or the root's member `inside`. Everything else is
+ * What is read are the objects directly in one container: the root, or the root's member `inside`. Everything else is
  * kept as {@link skeleton}.
  */
 export class JsonObjectCutter {
   readonly #inside: string | undefined
-  readonly #each: (json: string) => void
+  readonly #picker: JsonPicker
+  readonly #each: (object: unknown) => void
   /** How deep the objects begin: 1 in the root, 2 in its member. */
   readonly #wantedDepth: number
   #depth = 0
@@ -31,9 +34,11 @@ export class JsonObjectCutter {
 
   /**
    * @param inside the name of the root's member that holds the objects; undefined: the root does
-   * @param each gets each object as JSON, in order
+   * @param shape what is kept of each object
+   * @param each gets each object, in order
    */
-  constructor(inside: string | undefined, each: (json: string) => void) {
+  constructor(inside: string | undefined, shape: JsonShape, each: (object: unknown) => void) {
+    this.#picker = new JsonPicker(shape)
     this.#inside = inside
     this.#each = each
     this.#wantedDepth = inside === undefined ? 1 : 2
@@ -50,7 +55,7 @@ export class JsonObjectCutter {
     return Buffer.concat(this.#skeleton).toString()
   }
 
-  /** Takes the next bytes; calls `each` for the objects that they complete. */
+  /** Takes the next bytes; calls `each` for the objects that they complete. @throws SyntaxError for an object that is none */
   push(chunk: Buffer): void {
     /** Where that begins which belongs to no finished object and is not kept yet. */
     let from = 0
@@ -60,6 +65,14 @@ export class JsonObjectCutter {
         index = this.#skipString(chunk, index)
         continue
       }
+      if (this.#object !== undefined) {
+        index = this.#skipInside(chunk, index)
+        if (this.#depth === this.#wantedDepth) {
+          this.#finish(this.#object, chunk.subarray(from, index))
+          from = index
+        }
+        continue
+      }
       const byte = chunk[index]
       if (byte === quote) {
         this.#inString = true
@@ -67,15 +80,17 @@ export class JsonObjectCutter {
       } else if (byte === openBrace || byte === openBracket) {
         if (this.#opens(byte)) {
           this.#keep(chunk, from, index)
-          this.#object = []
           from = index
+          const end = this.#readWhole(chunk, index)
+          if (end !== undefined) {
+            from = end
+            index = end
+            continue
+          }
+          this.#object = []
         }
       } else if (byte === closeBrace || byte === closeBracket) {
         this.#depth -= 1
-        if (this.#object !== undefined && this.#depth === this.#wantedDepth) {
-          this.#finish(this.#object, chunk.subarray(from, index + 1))
-          from = index + 1
-        }
       }
       index += 1
     }
@@ -93,34 +108,76 @@ export class JsonObjectCutter {
     return wanted
   }
 
+  /** Goes to the end of the object, or of the chunk; gives the index after it. */
+  #skipInside(chunk: Buffer, start: number): number {
+    const { length } = chunk
+    const wanted = this.#wantedDepth
+    let depth = this.#depth
+    let index = start
+    while (index < length && depth > wanted) {
+      const byte = chunk[index] ?? 0
+      index += 1
+      if (byte === quote) {
+        let inner = chunk[index]
+        while (inner !== quote && index < length) {
+          index += inner === backslash ? 2 : 1
+          inner = chunk[index]
+        }
+        index += 1
+        if (index > length) {
+          this.#inString = true
+          // The escaped character is in the next chunk.
+          this.#escaped = index > length + 1
+          index = length
+        }
+      } else if (byte === openBrace || byte === openBracket) depth += 1
+      else if (byte === closeBrace || byte === closeBracket) depth -= 1
+    }
+    this.#depth = depth
+    return index
+  }
+
   /** Goes to the end of the string, or of the chunk; gives the index after it. */
   #skipString(chunk: Buffer, start: number): number {
+    const { length } = chunk
     let index = start
     if (this.#escaped) {
       this.#escaped = false
       index += 1
     }
-    for (;;) {
-      const end = chunk.indexOf(quote, index)
-      const stop = end === -1 ? chunk.length : end
-      let first = stop
-      while (first > index && chunk[first - 1] === backslash) first -= 1
-      const escapes = (stop - first) % 2 === 1
-      if (end !== -1 && escapes) {
-        index = end + 1
-        continue
-      }
-      if (this.#depth === 1) this.#name.push(Buffer.from(chunk.subarray(start, stop)))
-      this.#escaped = escapes
-      this.#inString = end === -1
-      return end === -1 ? stop : end + 1
+    let byte = chunk[index]
+    // Strings are short: a search that leaves JavaScript takes longer than this.
+    while (byte !== quote && index < length) {
+      index += byte === backslash ? 2 : 1
+      byte = chunk[index]
     }
+    if (this.#depth === 1) this.#name.push(Buffer.from(chunk.subarray(start, index)))
+    // The escaped character is in the next chunk.
+    this.#escaped = index > length
+    this.#inString = index >= length
+    return this.#inString ? length : index + 1
+  }
+
+  /** Reads an object that lies whole in the chunk, as most do; gives the index after it. */
+  #readWhole(chunk: Buffer, start: number): number | undefined {
+    let object: unknown
+    try {
+      object = this.#picker.parse(chunk, start)
+    } catch (error) {
+      if (error instanceof JsonCutShort) return undefined
+      throw error
+    }
+    const { end } = this.#picker
+    this.#depth -= 1
+    this.#skeleton.push(zero)
+    this.#each(object)
+    return end
   }
 
   #finish(earlier: readonly Buffer[], last: Buffer): void {
     this.#object = undefined
     this.#skeleton.push(zero)
-    this.#each((earlier.length === 0 ? last : Buffer.concat([...earlier, last])).toString())
+    this.#each(this.#picker.parse(Buffer.concat([...earlier, last])))
   }
 
   /** A copy: a view would keep the whole chunk alive. */

@@ -1,5 +1,5 @@
 import { logLevels } from '../common/logger.ts'
-import { integer, labelName, list, matching, oneOf, readableFile } from './format.ts'
+import { integer, labelName, list, matching, oneOf, readableFile, readableFiles } from './format.ts'
 import { optional, setting } from './setting.ts'
 
 /** Settings of every mode. */
@@ -33,9 +33,9 @@ export const commonSettings = {
 export const kubernetesSettings = {
   kubeconfig: optional({
     env: 'KUBECONFIG',
-    doc: 'The kubeconfig file for the Kubernetes API.',
+    doc: 'The kubeconfig file for the Kubernetes API, or several of them separated by colons, merged as kubectl does.',
     defaultDoc: 'in a pod its service account, else ~/.kube/config, else /etc/kubernetes/admin.conf',
-    format: readableFile,
+    format: readableFiles,
   }),
   watchSilenceSeconds: setting({
     env: 'WATCH_SILENCE',

@@ -1,8 +1,9 @@
 /**
  * What a setting accepts: how its text is read, and the words in which an error says so. Formats are pure but for
- * {@link readableFile}.
+ * {@link readableFile} and {@link readableFiles}.
  */
 import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter } from 'node:path'
 
 export interface Format<T> {
   /** Short name for docs: `port`. */
@@ -80,6 +81,18 @@ export const readableFile: Format<string> = {
     } catch {
       return undefined
     }
+  },
+}
+
+/** One readable file or several, separated as in PATH; of several, some may not exist. */
+export const readableFiles: Format<string> = {
+  name: 'files',
+  accepts: `the path of a readable file, or several separated by ${delimiter}`,
+  parse: (value) => {
+    const paths = value.split(delimiter).filter((path) => path !== '')
+    const there = paths.filter((path) => statSync(path, { throwIfNoEntry: false }) !== undefined)
+    const usable = there.length > 0 && there.every((path) => readableFile.parse(path) !== undefined)
+    return usable ? value : undefined
   },
 }
 

@@ -1,4 +1,5 @@
 /** The fields that podsonar reads of objects of the Kubernetes API (v1), as JSON. Anything may be absent but what Go always writes. */
+import type { JsonShape } from '../common/json-pick.ts'
 
 export interface ApiMetadata {
   readonly name?: string
@@ -50,6 +51,51 @@ export interface ApiNode {
     readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } }
   }
 }
+
+export interface ApiService {
+  readonly metadata?: ApiMetadata
+  readonly spec?: { readonly clusterIP?: string; readonly clusterIPs?: readonly string[] }
+}
+
+const metadataShape = {
+  name: 'all',
+  namespace: 'all',
+  uid: 'all',
+  resourceVersion: 'all',
+  deletionTimestamp: 'all',
+  labels: 'all',
+  annotations: 'all',
+  ownerReferences: { kind: 'all', name: 'all', controller: 'all' },
+} satisfies Record<keyof ApiMetadata, JsonShape>
+
+const conditionShape = { type: 'all', status: 'all' } satisfies Record<keyof ApiCondition, JsonShape>
+
+/** The fields of {@link ApiPod}. */
+export const podShape = {
+  metadata: metadataShape,
+  spec: {
+    hostNetwork: 'all',
+    nodeName: 'all',
+    containers: { ports: { name: 'all', containerPort: 'all', protocol: 'all' } },
+  },
+  status: { phase: 'all', podIP: 'all', conditions: conditionShape },
+} satisfies Record<keyof ApiPod, JsonShape>
+
+/** The fields of {@link ApiNode}. */
+export const nodeShape = {
+  metadata: metadataShape,
+  status: {
+    conditions: conditionShape,
+    addresses: { type: 'all', address: 'all' },
+    daemonEndpoints: { kubeletEndpoint: { Port: 'all' } },
+  },
+} satisfies Record<keyof ApiNode, JsonShape>
+
+/** The fields of {@link ApiService}. */
+export const serviceShape = {
+  metadata: metadataShape,
+  spec: { clusterIP: 'all', clusterIPs: 'all' },
+} satisfies Record<keyof ApiService, JsonShape>
 
 /** What every object has. @throws Error when it is missing: then this is no object of the API */
 export function identityOf(

@@ -151,15 +151,10 @@ export class ListAndWatch<T> implements Source<T> {
       if (batch.length >= batchSize) tellBatch()
     }
     this.#held.beginList()
-    const path = resource.path(namespace)
-    const resourceVersion = await readList(
-      client,
-      resource.plural,
-      path,
-      this.#options,
-      each,
-      signal,
-    ).finally(tellBatch)
+    const { labelSelector, fieldSelector } = this.#options
+    const { plural, shape } = resource
+    const request = { plural, path: resource.path(namespace), shape, labelSelector, fieldSelector, signal }
+    const resourceVersion = await readList(client, request, each).finally(tellBatch)
     const removals = this.#held.endList()
     this.#counts.lists += 1
     this.#listedAtMs = Date.now()

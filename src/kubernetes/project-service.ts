@@ -1,10 +1,5 @@
-import { identityOf, type ApiMetadata } from './api-objects.ts'
+import { identityOf, type ApiService } from './api-objects.ts'
 import type { ServiceObjectRecord } from './records.ts'
-
-interface ApiService {
-  readonly metadata?: ApiMetadata
-  readonly spec?: { readonly clusterIP?: string; readonly clusterIPs?: readonly string[] }
-}
 
 /**
  * Keeps of a v1.Service, as JSON of a list or watch, what podsonar uses. Pure.

@@ -1,10 +1,20 @@
 import { PodsonarError } from '../common/errors.ts'
 import { JsonObjectCutter } from '../common/json-cut.ts'
+import type { JsonShape } from '../common/json-pick.ts'
+import { TimeSlice } from '../common/time-slice.ts'
 import type { ApiRequest, KubernetesClient } from './client.ts'
 
 export interface ListQuery {
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
+}
+
+export interface ListRequest extends ListQuery {
+  readonly plural: string
+  readonly path: string
+  /** What is read of each object. */
+  readonly shape: JsonShape
+  readonly signal: AbortSignal
 }
 
 /** Objects a page. */
@@ -14,7 +24,7 @@ const pageSize = 250
  * Reads a list page by page; all pages show the same moment. Objects are handed over one by one while they arrive, so
  * that no page exists as a whole: 250 pods would be 1.2 MB of text and ten times that of objects.
  *
- * @param each gets each object, parsed
+ * @param each gets each object, parsed as far as the shape goes
  * @returns the resource version of that moment, to watch from, once the list was read to its end
  * @throws ApiError, `expired` when the list took so long that its moment is gone: begin again
  * @throws PodsonarError `list_cut` when an answer ends too early, is no list, or the list holds fewer objects than the
@@ -22,11 +32,8 @@ const pageSize = 250
  */
 export async function readList(
   client: KubernetesClient,
-  plural: string,
-  path: string,
-  { labelSelector, fieldSelector }: ListQuery,
+  { plural, path, shape, labelSelector, fieldSelector, signal }: ListRequest,
   each: (object: unknown) => void,
-  signal: AbortSignal,
 ): Promise<string> {
   const act = `list ${plural}`
   let seen = 0
@@ -35,7 +42,7 @@ export async function readList(
   for (;;) {
     const parameters = { limit: String(pageSize), continue: token, labelSelector, fieldSelector }
     const request = { act, path: `${path}?${searchParams(parameters)}`, signal }
-    const page = await readPage(client, request, each)
+    const page = await readPage(client, request, shape, each)
     seen += page.count
     if (token === undefined && page.remaining !== undefined) announced = seen + page.remaining
     token = page.continue
@@ -57,14 +64,18 @@ interface PageEnd {
 async function readPage(
   client: KubernetesClient,
   request: ApiRequest,
+  shape: JsonShape,
   each: (object: unknown) => void,
 ): Promise<PageEnd> {
-  const cutter = new JsonObjectCutter('items', (json) => {
-    each(JSON.parse(json))
-  })
+  const cutter = new JsonObjectCutter('items', shape, each)
   const response = await client.stream(request)
   try {
-    for await (const chunk of response as AsyncIterable<Buffer>) cutter.push(chunk)
+    const slice = new TimeSlice()
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      cutter.push(chunk)
+      // What has arrived meanwhile would otherwise be read in the same turn of the event loop, to the end of the page.
+      if (slice.over) await slice.next()
+    }
     return parsePageEnd(cutter.skeleton)
   } catch (cause) {
     if (request.signal.aborted) throw request.signal.reason

@@ -1,3 +1,5 @@
+import type { JsonShape } from '../common/json-pick.ts'
+import { nodeShape, podShape, serviceShape } from './api-objects.ts'
 import { projectNode } from './project-node.ts'
 import { projectPod } from './project-pod.ts'
 import { projectService } from './project-service.ts'
@@ -9,6 +11,8 @@ export interface Resource<T> {
   readonly plural: string
   /** The path of its list, in one namespace or (undefined) in all. */
   path(namespace: string | undefined): string
+  /** What {@link project} looks at: the rest of a list is not even parsed. */
+  readonly shape: JsonShape
   /** Makes a record of an API object. @throws Error when it is not such an object */
   project(object: unknown): T
   uidOf(record: T): string
@@ -18,6 +22,7 @@ export interface Resource<T> {
 
 export const pods: Resource<PodRecord> = {
   plural: 'pods',
+  shape: podShape,
   path: (namespace) =>
     namespace === undefined ? '/api/v1/pods' : `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
   project: projectPod,
@@ -27,6 +32,7 @@ export const pods: Resource<PodRecord> = {
 
 export const nodes: Resource<NodeRecord> = {
   plural: 'nodes',
+  shape: nodeShape,
   path: () => '/api/v1/nodes',
   project: projectNode,
   uidOf: ({ uid }) => uid,
@@ -35,6 +41,7 @@ export const nodes: Resource<NodeRecord> = {
 
 export const services: Resource<ServiceObjectRecord> = {
   plural: 'services',
+  shape: serviceShape,
   path: (namespace) =>
     namespace === undefined
       ? '/api/v1/services'

@@ -1,10 +1,10 @@
 import type { Logger } from '../common/logger.ts'
+import { TimeSlice } from '../common/time-slice.ts'
 import type { NodeRecord, PodRecord } from '../kubernetes/records.ts'
 import type { Change, Source } from '../kubernetes/source.ts'
 import type { Desired, DesiredServices } from './core/desired.ts'
 import { DesiredSet } from './core/desired-set.ts'
 import type { Evidence } from './core/guard.ts'
-import { yieldToLoop } from './yield.ts'
 
 export interface ClusterViewOptions {
   readonly pods: Source<PodRecord>
@@ -19,8 +19,6 @@ export interface ClusterViewOptions {
   readonly changed: () => void
 }
 
-/** How many objects are worked on before the event loop gets its turn. */
-const chunk = 500
 const passing: ReadonlySet<string> = new Set(['no_ip', 'finished', 'no_node'])
 
 /** The cluster as the services that it should have in Consul, kept equal to the two sources. */
@@ -63,12 +61,11 @@ export class ClusterView implements Disposable {
       }),
     )
     for (const object of [...nodes.objects.values()]) view.#nodeChanged({ type: 'added', object })
-    let count = 0
+    const slice = new TimeSlice()
     for (const uid of [...pods.objects.keys()]) {
       const object = pods.objects.get(uid)
       if (object !== undefined) view.#podChanged({ type: 'added', object })
-      count += 1
-      if (count % chunk === 0) await yieldToLoop()
+      if (slice.over) await slice.next()
       if (signal.aborted) break
     }
     return view

@@ -1,6 +1,7 @@
 /** The steps of one reconciliation: read Consul, plan, apply. What they share is the {@link ActualSet}. */
 import { describeError } from '../common/errors.ts'
 import type { Logger } from '../common/logger.ts'
+import { TimeSlice } from '../common/time-slice.ts'
 import { ActualSet } from './actual-set.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { Operation, OperationResult, Registry } from './consul/registry.ts'
@@ -8,10 +9,7 @@ import { differences, isOurs, isReadyOnly, type Policy } from './core/decide.ts'
 import type { Evidence, Guard } from './core/guard.ts'
 import { PlanBuilder, type Plan } from './core/plan.ts'
 import type { ServiceRecord } from './core/service.ts'
-import { yieldToLoop } from './yield.ts'
 
-/** How many services are compared before the event loop gets its turn. */
-const chunk = 1_000
 /** A change of readiness alone is written at most this often for a service, in milliseconds. */
 const readyEveryMs = 30_000
 
@@ -102,11 +100,10 @@ export class Planner {
       policy: view.complete ? policy : 'upsert-only',
       readyDue: (id) => performance.now() - (this.#readyWritten.get(id) ?? -readyEveryMs) >= readyEveryMs,
     })
-    let count = 0
+    const slice = new TimeSlice()
     for (const id of ids === 'all' ? allIds(view, actual) : new Set([...ids, ...this.#held])) {
       builder.add(view.desired.get(id), actual.get(id))
-      count += 1
-      if (count % chunk === 0) await yieldToLoop()
+      if (slice.over) await slice.next()
     }
     const plan = builder.finish(actual.registered, evidence)
     this.#remember(plan, ids === 'all')
@@ -172,13 +169,17 @@ export async function applyPlan(plan: Plan, options: ApplyOptions): Promise<Appl
     }
     onResult(result)
   }
-  const wanted = (service: ServiceRecord): boolean => view.desired.get(service.id) === service
-  const upserts: Operation[] = [
-    ...plan.register.filter(wanted).map((service) => ({ type: 'register' as const, service })),
-    ...plan.update
-      .filter(({ service }) => wanted(service))
-      .map(({ service }) => ({ type: 'update' as const, service, previous: actual.get(service.id) })),
-  ]
+  const slice = new TimeSlice()
+  const upserts: Operation[] = []
+  for (const service of plan.register) {
+    if (view.desired.get(service.id) === service) upserts.push({ type: 'register', service })
+    if (slice.over) await slice.next()
+  }
+  for (const { service } of plan.update) {
+    if (view.desired.get(service.id) === service)
+      upserts.push({ type: 'update', service, previous: actual.get(service.id) })
+    if (slice.over) await slice.next()
+  }
   if (upserts.length > 0) await registry.apply(upserts, settle, signal)
   const removals: Operation[] = plan.deregister
     .filter(({ id }) => view.desired.get(id) === undefined)

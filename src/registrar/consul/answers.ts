@@ -1,5 +1,6 @@
 /** Consul's JSON, as far as it is read here, and its translation. */
 import { JsonObjectCutter } from '../../common/json-cut.ts'
+import type { JsonShape } from '../../common/json-pick.ts'
 import { heartbeatName, kindOf, managedBy, type ActualService } from '../core/service.ts'
 import { ConsulError } from './errors.ts'
 import type { CallOptions, ConsulHttp } from './http.ts'
@@ -14,6 +15,15 @@ export interface ServiceAnswer {
   readonly Port: number
   readonly Address: string
 }
+
+const serviceShape = {
+  ID: 'all',
+  Service: 'all',
+  Tags: 'all',
+  Meta: 'all',
+  Port: 'all',
+  Address: 'all',
+} satisfies Record<keyof ServiceAnswer, JsonShape>
 
 function fromAnswer(answer: ServiceAnswer, node: string): ActualService {
   return {
@@ -48,8 +58,8 @@ export async function streamServices(
   { inside, node, wanted = isOurs, ...options }: StreamOptions,
   each: (service: ActualService) => void,
 ): Promise<boolean> {
-  const cutter = new JsonObjectCutter(inside, (json) => {
-    const answer = JSON.parse(json) as ServiceAnswer
+  const cutter = new JsonObjectCutter(inside, serviceShape, (object) => {
+    const answer = object as ServiceAnswer
     if (wanted(answer.ID)) each(fromAnswer(answer, node))
   })
   let bytes = 0

@@ -1,3 +1,4 @@
+import { TimeSlice } from '../../common/time-slice.ts'
 import { directoryNode } from '../core/directory-node.ts'
 import { invalidService } from '../core/limits.ts'
 import { heartbeatName, type ActualService, type ServiceRecord } from '../core/service.ts'
@@ -59,7 +60,9 @@ export class CatalogRegistry implements Registry {
       return
     }
     const items: Item<Operation>[] = []
+    const slice = new TimeSlice()
     for (const operation of operations) {
+      if (slice.over) await slice.next()
       const wrong = operation.type === 'deregister' ? undefined : invalidService(operation.service)
       if (wrong === undefined) items.push({ subject: operation, operations: this.#words(operation) })
       else

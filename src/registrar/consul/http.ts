@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { finished } from 'node:stream/promises'
 import Consul from 'consul'
+import { TimeSlice } from '../../common/time-slice.ts'
 import { ConsulError, connectionError, statusError, type Attempt } from './errors.ts'
 
 /** TLS towards Consul. */
@@ -67,7 +69,8 @@ const streamSilenceMs = 30_000
 const maxConnections = 16
 
 /**
- * The way to Consul's HTTP API: npm consul for what writes, and a streaming reader beside it, over the same connections.
+ * The way to Consul's HTTP API: npm consul for the agent's calls, and beside it, over the same connections, a reader that
+ * streams and transactions.
  * npm consul has no time-out of its own and cannot be stopped, so every call here gets both.
  */
 export class ConsulHttp implements Disposable {
@@ -123,12 +126,19 @@ export class ConsulHttp implements Disposable {
     }
   }
 
-  /** Applies operations of /v1/txn, all or none. @throws ConsulError, its `body` being Consul's answer */
+  /**
+   * Applies operations of /v1/txn, all or none. The answer repeats every service: it is dropped unread, which npm consul
+   * cannot.
+   *
+   * @throws ConsulError, its `body` being Consul's answer
+   */
   async transaction(operations: readonly object[], options: CallOptions): Promise<void> {
-    await this.call(options, (common) =>
-      // The package's types know the operations only by halves; they are sent as they are.
-      this.client.transaction.create([...operations] as never, { ...common, operations: [] }),
-    )
+    const body = JSON.stringify(operations)
+    const response = await this.#request('/txn', options, options.timeoutMs ?? callTimeoutMs, body)
+    response.resume()
+    await finished(response).catch((cause: unknown) => {
+      throw connectionError({ ...options, url: this.url }, cause)
+    })
   }
 
   /** GET of a path below /v1, as JSON. @throws ConsulError */
@@ -154,8 +164,10 @@ export class ConsulHttp implements Disposable {
   async stream(path: string, options: CallOptions, each: (chunk: Buffer) => void): Promise<boolean> {
     const response = await this.#request(path, options, streamSilenceMs)
     try {
+      const slice = new TimeSlice()
       for await (const chunk of response as AsyncIterable<Buffer>) {
         if (response.statusCode === 200) each(chunk)
+        if (slice.over) await slice.next()
       }
     } catch (cause) {
       throw connectionError({ ...options, url: this.url }, cause)
@@ -163,8 +175,13 @@ export class ConsulHttp implements Disposable {
     return response.statusCode === 200
   }
 
-  /** Sends a GET and gives the answer's head; the time-out goes on while its body is read. */
-  async #request(path: string, options: CallOptions, timeoutMs: number): Promise<IncomingMessage> {
+  /** Sends a GET, or a PUT of `body`, and gives the answer's head; the time-out goes on while its body is read. */
+  async #request(
+    path: string,
+    options: CallOptions,
+    timeoutMs: number,
+    body?: string,
+  ): Promise<IncomingMessage> {
     const attempt: Attempt = { ...options, url: this.url }
     const { datacenter } = this.#connection
     const query = new URLSearchParams({
@@ -173,16 +190,24 @@ export class ConsulHttp implements Disposable {
     })
     const url = new URL(`/v1${path}${query.size === 0 ? '' : `?${query.toString()}`}`, this.url)
     const token = await this.#connection.token()
-    const headers = { ...this.#headers, ...(token === undefined ? {} : { 'x-consul-token': token }) }
+    const headers = {
+      ...this.#headers,
+      ...(token === undefined ? {} : { 'x-consul-token': token }),
+      ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+    }
+    const method = body === undefined ? 'GET' : 'PUT'
+    if (body !== undefined) this.#connection.beforeCall?.()
+    if (options.signal.aborted) throw connectionError(attempt, options.signal.reason)
     const send = this.url.protocol === 'https:' ? httpsRequest : httpRequest
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const request = send(url, { agent: this.#agent, headers, signal: options.signal, timeout: timeoutMs })
+      const { signal } = options
+      const request = send(url, { method, agent: this.#agent, headers, signal, timeout: timeoutMs })
       request.on('timeout', () => request.destroy(new Error(`silent for ${timeoutMs} ms`)))
       request.on('error', (error) => {
         reject(connectionError(attempt, error))
       })
       request.on('response', resolve)
-      request.end()
+      request.end(body)
     })
     const status = response.statusCode ?? 0
     if (!(options.accept ?? [200]).includes(status))

@@ -71,6 +71,87 @@ describe('where the cluster is', () => {
   })
 })
 
+describe('a kubeconfig', () => {
+  test('may be several files: the first to define a name wins, one that is missing does not matter', async () => {
+    await using folder = await TemporaryFolder.create('config')
+    const cluster = (name: string, server: string) => ({ name, cluster: { server } })
+    const first = await write(
+      join(folder.path, 'first'),
+      JSON.stringify({
+        clusters: [cluster('c', 'https://first:6443')],
+        users: [{ name: 'u', user: { token: 'first' } }],
+      }),
+    )
+    const second = await write(join(folder.path, 'second'), kubeconfig('https://second:6443'))
+    const config = loadClusterConfig({ kubeconfig: `${first}:${join(folder.path, 'missing')}:${second}` })
+    expect(config.server.host).toBe('first:6443')
+    expect(await config.authenticate()).toMatchObject({ headers: { authorization: 'Bearer first' } })
+    expect(loadClusterConfig({ kubeconfig: `${second}:${first}` }).server.host).toBe('second:6443')
+  })
+
+  test('says who we are by data, by files beside it, by name and password, and for whom we act', async () => {
+    await using folder = await TemporaryFolder.create('config')
+    const authenticate = async (cluster: object, user: object) => {
+      const text = kubeconfig('', {
+        clusters: [{ name: 'c', cluster: { server: 'https://a:6443', ...cluster } }],
+        users: [{ name: 'u', user }],
+      })
+      const file = await write(join(folder.path, 'own'), text)
+      return loadClusterConfig({ kubeconfig: file }).authenticate()
+    }
+    const base64 = (text: string) => Buffer.from(text).toString('base64')
+    const data = await authenticate(
+      { 'certificate-authority-data': base64('authority'), 'tls-server-name': 'kubernetes' },
+      { 'client-certificate-data': base64('certificate'), 'client-key-data': base64('key') },
+    )
+    expect({
+      ...data,
+      ...{ ca: String(data.ca), cert: String(data.cert), key: String(data.key as Buffer) },
+    }).toEqual({
+      ...{ ca: 'authority', cert: 'certificate', key: 'key', servername: 'kubernetes', headers: {} },
+    })
+    await write(join(folder.path, 'pki/ca.crt'), 'from a file')
+    await write(join(folder.path, 'token'), 'from a file')
+    const files = await authenticate(
+      { 'certificate-authority': 'pki/ca.crt' },
+      { tokenFile: 'token', as: 'me' },
+    )
+    expect(String(files.ca)).toBe('from a file')
+    expect(files.headers).toEqual({ authorization: 'Bearer from a file', 'impersonate-user': 'me' })
+    const password = await authenticate(
+      { 'insecure-skip-tls-verify': true },
+      { username: 'u', password: 'p' },
+    )
+    expect(password).toEqual({
+      rejectUnauthorized: false,
+      headers: { authorization: `Basic ${base64('u:p')}` },
+    })
+  })
+
+  test.each([true, false])('may name a plugin that says who we are (TLS: %s)', async (tls) => {
+    await using kubernetes = await SimulatedKubernetes.start({ token: 'of-the-plugin', tls })
+    await using folder = await TemporaryFolder.create('config')
+    const credential = {
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: 'of-the-plugin' },
+    }
+    const exec = {
+      ...{ apiVersion: credential.apiVersion, interactiveMode: 'Never' },
+      ...{ command: 'echo', args: [JSON.stringify(credential)] },
+    }
+    const ca = Buffer.from(kubernetes.ca ?? '').toString('base64')
+    const cluster = { server: kubernetes.url, ...(tls ? { 'certificate-authority-data': ca } : {}) }
+    const text = kubeconfig('', {
+      clusters: [{ name: 'c', cluster }],
+      users: [{ name: 'u', user: { exec } }],
+    })
+    const file = await write(join(folder.path, 'own'), text)
+    using client = new KubernetesClient(loadClusterConfig({ kubeconfig: file }))
+    expect(await listPods(client)).toMatchObject({ items: [] })
+  })
+})
+
 describe('the way to the API server', () => {
   test('uses the service account in a pod, and reads a renewed token after a refusal', async () => {
     await using kubernetes = await SimulatedKubernetes.start({ token: 'first' })

@@ -4,7 +4,7 @@ import { JsonObjectCutter } from '../../../src/common/json-cut.ts'
 /** Cuts `text` in chunks of `size` bytes. */
 function cut(text: string, inside: string | undefined, size: number) {
   const objects: unknown[] = []
-  const cutter = new JsonObjectCutter(inside, (json) => objects.push(JSON.parse(json)))
+  const cutter = new JsonObjectCutter(inside, 'all', (object) => objects.push(object))
   const bytes = Buffer.from(text)
   for (let at = 0; at < bytes.length; at += size) cutter.push(bytes.subarray(at, at + size))
   return { objects, skeleton: cutter.skeleton, complete: cutter.complete }
