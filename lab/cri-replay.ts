@@ -5,12 +5,14 @@ import { loadSync } from '@grpc/proto-loader'
 import { programProto } from './cri.ts'
 import { TemporaryFolder } from './files.ts'
 
+type Answer = object | undefined
+
 /**
  * Answers by method, in the camel-cased field names of proto/cri-runtime-v1.proto. A function gets the request; undefined
  * is NOT_FOUND. A method without an answer is UNIMPLEMENTED.
  */
 export type CriAnswers = Readonly<
-  Record<string, object | ((request: Record<string, unknown>) => object | undefined)>
+  Record<string, object | ((request: Record<string, unknown>) => Answer | Promise<Answer>)>
 >
 
 export class CriReplay implements AsyncDisposable {
@@ -21,13 +23,14 @@ export class CriReplay implements AsyncDisposable {
   readonly #server = new Server()
   readonly #folder: TemporaryFolder
 
-  private constructor(folder: TemporaryFolder) {
+  private constructor(folder: TemporaryFolder, socket = join(folder.path, 'cri.sock')) {
     this.#folder = folder
-    this.socket = join(folder.path, 'cri.sock')
+    this.socket = socket
   }
 
-  static async start(answers: CriAnswers): Promise<CriReplay> {
-    const replay = new CriReplay(await TemporaryFolder.create('cri'))
+  /** @param socket where to listen, if not in a folder of its own */
+  static async start(answers: CriAnswers, socket?: string): Promise<CriReplay> {
+    const replay = new CriReplay(await TemporaryFolder.create('cri'), socket)
     const service = loadSync(programProto, { longs: Number, enums: String })[
       'runtime.v1.RuntimeService'
     ] as ServiceDefinition
@@ -43,12 +46,14 @@ export class CriReplay implements AsyncDisposable {
           ) => {
             replay.calls.push(name)
             const answer = answers[name]
-            const value =
+            const given =
               typeof answer === 'function'
-                ? (answer as (request: Record<string, unknown>) => object | undefined)(call.request)
+                ? (answer as (request: Record<string, unknown>) => Answer | Promise<Answer>)(call.request)
                 : answer
-            if (value === undefined) callback({ code: status.NOT_FOUND, details: 'not found' })
-            else callback(null, value)
+            void Promise.resolve(given).then((value) => {
+              if (value === undefined) callback({ code: status.NOT_FOUND, details: 'not found' })
+              else callback(null, value)
+            })
           },
         ]),
       ),

@@ -80,13 +80,7 @@ export class CriRuntime implements ContainerRuntime {
     }
     signal.addEventListener('abort', giveUp)
     try {
-      const version = await runtime.#call<{ runtimeName: string; runtimeVersion: string }>(
-        'Version',
-        {},
-        timeoutMs,
-      )
-      runtime.#name = version.runtimeName
-      runtime.#version = version.runtimeVersion
+      await runtime.identify(timeoutMs)
       return runtime
     } catch (error) {
       runtime[Symbol.dispose]()
@@ -102,6 +96,15 @@ export class CriRuntime implements ContainerRuntime {
 
   get version(): string {
     return this.#version
+  }
+
+  async identify(timeoutMs: number): Promise<void> {
+    const { runtimeName, runtimeVersion } = await this.#call<{
+      readonly runtimeName: string
+      readonly runtimeVersion: string
+    }>('Version', {}, timeoutMs)
+    this.#name = runtimeName
+    this.#version = runtimeVersion
   }
 
   async list(timeoutMs: number): Promise<Listing> {

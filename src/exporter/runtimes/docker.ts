@@ -38,10 +38,7 @@ export class DockerRuntime implements ContainerRuntime {
     }
     signal.addEventListener('abort', giveUp)
     try {
-      const { body } = await docker.#get('/version', timeoutMs)
-      if (typeof body !== 'object' || body === null || !('ApiVersion' in body))
-        throw docker.#failure('/version', 'another answer')
-      docker.#version = 'Version' in body && typeof body.Version === 'string' ? body.Version : ''
+      await docker.identify(timeoutMs)
       return docker
     } catch (error) {
       docker[Symbol.dispose]()
@@ -53,6 +50,13 @@ export class DockerRuntime implements ContainerRuntime {
 
   get version(): string {
     return this.#version
+  }
+
+  async identify(timeoutMs: number): Promise<void> {
+    const { body } = await this.#get('/version', timeoutMs)
+    if (typeof body !== 'object' || body === null || !('ApiVersion' in body))
+      throw this.#failure('/version', 'another answer')
+    this.#version = 'Version' in body && typeof body.Version === 'string' ? body.Version : ''
   }
 
   async list(timeoutMs: number): Promise<Listing> {

@@ -16,6 +16,12 @@ export interface ContainerRuntime extends Disposable {
   /** Where it listens: `unix:///run/containerd/containerd.sock`. */
   readonly endpoint: string
   /**
+   * Asks for name and version again: a runtime may be upgraded while its socket stays.
+   *
+   * @throws PodsonarError `runtime_failed`
+   */
+  identify(timeoutMs: number): Promise<void>
+  /**
    * All running containers, and the pods' sandboxes. What is the same as in the last answer is the same object.
    *
    * @throws PodsonarError `runtime_failed` when it does not answer within `timeoutMs`

@@ -25,7 +25,7 @@ export interface FromRuntimes<T> {
 
 /** How long one call may take before it is given up, in milliseconds. Scrapes wait for less. */
 const callMs = 10_000
-/** Runtimes that come later are looked for this often, in milliseconds. */
+/** Runtimes that come later are looked for this often, and known ones asked for their version, in milliseconds. */
 const detectEveryMs = 60_000
 
 /**
@@ -115,6 +115,7 @@ export class Runtimes implements Disposable {
     this.#report(failures)
     this.#detectedAt = performance.now()
     this.#detecting = undefined
+    for (const connection of this.#connections) connection.outdated = true
     for (const runtime of runtimes) {
       if (this.#disposed.signal.aborted) {
         runtime[Symbol.dispose]()
@@ -136,6 +137,8 @@ class Connection {
   /** What it listed last; undefined: nothing yet. */
   listing: Listing | undefined
   failure: string | undefined
+  /** Its name and version are to be asked for again. */
+  outdated = false
   #listing: Promise<void> | undefined
 
   constructor(runtime: ContainerRuntime, log: Logger) {
@@ -151,6 +154,8 @@ class Connection {
   async #list(): Promise<void> {
     try {
       this.listing = await this.runtime.list(callMs)
+      if (this.outdated) await this.runtime.identify(callMs)
+      this.outdated = false
       if (this.failure !== undefined)
         this.#log.info(
           { event: 'runtime_recovered', endpoint: this.runtime.endpoint },
@@ -171,6 +176,7 @@ class Connection {
         'Container runtime does not answer: going on with the containers known so far',
       )
     this.failure = reason
+    this.outdated = true
   }
 }
 
