@@ -29,6 +29,8 @@ export interface PodSpec {
   readonly name: string
   /** @default default */
   readonly namespace?: string
+  /** @default a new one; static pods have the hash of their manifest */
+  readonly uid?: string
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
   /** Command of the only container, named `main`. Instead of `containers`. */
@@ -119,8 +121,7 @@ export class Containerd implements AsyncDisposable {
 
   /** Starts a pod and its containers; takes 0.1 to 0.3 s. */
   async runPod(spec: PodSpec): Promise<LabPod> {
-    const { name, namespace = 'default', labels = {}, annotations = {} } = spec
-    const uid = randomUUID()
+    const { name, namespace = 'default', uid = randomUUID(), labels = {}, annotations = {} } = spec
     const identity = {
       'io.kubernetes.pod.name': name,
       'io.kubernetes.pod.namespace': namespace,

@@ -9,7 +9,11 @@ interface Container {
   readonly env?: readonly { readonly name: string; readonly value?: string }[]
   readonly envFrom?: readonly { readonly configMapRef?: { readonly name: string } }[]
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[]
-  readonly volumeMounts?: readonly { readonly name: string; readonly readOnly?: boolean }[]
+  readonly volumeMounts?: readonly {
+    readonly name: string
+    readonly mountPath: string
+    readonly readOnly?: boolean
+  }[]
   readonly securityContext?: {
     readonly privileged?: boolean
     readonly allowPrivilegeEscalation?: boolean

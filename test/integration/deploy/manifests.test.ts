@@ -1,6 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { TemporaryFolder } from '../../../lab/files.ts'
 import { renderKustomization, type KubernetesObject } from '../../../lab/kubectl.ts'
 import { version } from '../../../src/common/version.ts'
 import { loadInvocation } from '../../../src/config/load.ts'
@@ -51,6 +54,23 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
     expect(overlays.sort()).toEqual(['agent', 'agent-sidecar', 'catalog'])
     for (const overlay of overlays)
       for (const mode of modes) expect(workload(`overlays/${overlay}`, mode)).toBeDefined()
+  })
+
+  it('mounts where microk8s listens with its component, and only then', async () => {
+    await using folder = await TemporaryFolder.create('microk8s')
+    const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)
+    const kustomization = {
+      resources: [path('base/exporter')],
+      components: [path('components/microk8s')],
+    }
+    await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+    const mounts = (objects: readonly KubernetesObject[]): (string | undefined)[] =>
+      workloads(objects)['podsonar-exporter']?.pod.containers.flatMap(({ volumeMounts = [] }) =>
+        volumeMounts.map(({ mountPath }) => mountPath),
+      ) ?? []
+    const socket = '/host/var/snap/microk8s/common/run'
+    expect(mounts(await renderKustomization(folder.path))).toContain(socket)
+    expect(mounts(objectsOf('base/exporter'))).not.toContain(socket)
   })
 
   it('holds only objects that the schemas of current Kubernetes accept', async () => {
