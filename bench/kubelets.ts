@@ -13,6 +13,9 @@ const [certificateFile = '', keyFile = '', token = ''] = process.argv.slice(2)
 const page = Buffer.from(cadvisorPage(222))
 const compressed = gzipSync(page)
 const options = { cert: readFileSync(certificateFile), key: readFileSync(keyFile), keepAliveTimeout: 90_000 }
+/** As Go's server writes a page, compressed or not: in chunks of 2 kB, of which two make a TLS record. */
+const chunkBytes = 2_048
+const recordBytes = 2 * chunkBytes
 const server = createServer(options, (request, response) => {
   if (request.headers.authorization !== `Bearer ${token}`) {
     response.writeHead(401).end()
@@ -23,9 +26,14 @@ const server = createServer(options, (request, response) => {
     'content-type': 'text/plain; version=0.0.4; charset=utf-8',
     ...(gzip ? { 'content-encoding': 'gzip' } : {}),
   })
-  // A kubelet writes in pieces, without a length.
   const body = gzip ? compressed : page
-  for (let from = 0; from < body.length; from += 65_536) response.write(body.subarray(from, from + 65_536))
+  const { socket } = response
+  for (let from = 0; from < body.length; from += recordBytes) {
+    socket?.cork()
+    for (let chunk = from; chunk < from + recordBytes; chunk += chunkBytes)
+      response.write(body.subarray(chunk, chunk + chunkBytes))
+    socket?.uncork()
+  }
   response.end()
 })
 server.listen(0, '0.0.0.0', () => {

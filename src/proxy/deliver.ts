@@ -1,4 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import type { Body } from './body.ts'
+import type { BufferPool } from './core/buffer-pool.ts'
 
 /** How a body's way to the client ended. */
 export interface Delivery {
@@ -7,69 +9,79 @@ export interface Delivery {
   readonly bytes: number
 }
 
-/** Bytes that are written to the client in one go: one system call in place of eight TLS records' worth. */
-const corkBytes = 128 * 1024
-
 /**
- * Passes a body on as it comes, byte for byte, no faster than the client takes it. A body that does not come to its end
- * destroys the client's connection, since a clean end would make half a page look whole.
+ * Passes a body on, byte for byte, no faster than the client takes it: gathered in buffers, so that the client's side costs
+ * one call for each of those and not for each piece. A body that does not come to its end destroys the client's
+ * connection, since a clean end would make half a page look whole.
  *
- * @param source the target's answer, of which nothing has been read; destroyed unless it was read to its end
+ * @param body destroyed unless it came to its end
  * @param response with its head set, and nothing written
  */
 export function deliver(
-  source: IncomingMessage,
+  body: Body,
   response: ServerResponse,
-  maxBytes: number,
+  { maxBytes, buffers }: { readonly maxBytes: number; readonly buffers: BufferPool },
 ): Promise<Delivery> {
   return new Promise((resolve) => {
     let bytes = 0
-    let corked = 0
+    let ended = false
     let failure: 'lost' | 'too_large' | undefined
+    let buffer: Buffer | undefined
+    let filled = 0
     const fail = (reason: 'lost' | 'too_large'): void => {
       failure ??= reason
-      source.destroy()
+      body.destroy()
       response.destroy()
     }
+    /** What is gathered, for a write that gives its buffer back. */
+    const gathered = (): [piece: Buffer | undefined, written: () => void] => {
+      const full = buffer
+      const piece = full?.subarray(0, filled)
+      buffer = undefined
+      filled = 0
+      return [
+        piece,
+        () => {
+          if (full !== undefined) buffers.give(full)
+        },
+      ]
+    }
     response.once('close', () => {
-      source.destroy()
+      if (!ended) body.destroy()
+      gathered()[1]()
       resolve({ end: failure ?? (response.writableFinished ? 'done' : 'client_gone'), bytes })
     })
     if (response.destroyed) return
 
-    // The connection itself is corked: Node's response, corked while it writes in chunks, may wait for a drain that never
-    // comes. An answer that waits for another one on its connection has none yet.
-    const { socket } = response
-    socket?.cork()
-    source.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      corked += chunk.length
-      if (bytes > maxBytes) {
-        fail('too_large')
-        return
-      }
-      response.write(chunk)
-      if (corked < corkBytes) return
-      corked = 0
-      socket?.uncork()
-      // A corked connection would hold back what it still has, and never drain.
-      if (response.writableNeedDrain) source.pause()
-      else socket?.cork()
-    })
     response.on('drain', () => {
-      if (!source.isPaused()) return
-      socket?.cork()
-      source.resume()
+      body.resume()
     })
-    source.on('end', () => {
-      response.end()
+    body.start({
+      data: (piece) => {
+        bytes += piece.length
+        if (bytes > maxBytes) fail('too_large')
+        if (response.destroyed) return
+        for (let from = 0; from < piece.length;) {
+          buffer ??= buffers.take()
+          const copied = piece.copy(buffer, filled, from)
+          from += copied
+          filled += copied
+          if (filled < buffer.length) continue
+          const [full, written] = gathered()
+          response.write(full, written)
+          if (response.writableNeedDrain) body.pause()
+        }
+      },
+      end: () => {
+        ended = true
+        if (response.destroyed) return
+        const [rest, written] = gathered()
+        if (rest === undefined) response.end()
+        else response.end(rest, written)
+      },
+      lost: () => {
+        fail('lost')
+      },
     })
-    source.on('error', () => {
-      fail('lost')
-    })
-    source.on('close', () => {
-      if (!source.readableEnded) fail('lost')
-    })
-    if (source.destroyed) fail('lost')
   })
 }

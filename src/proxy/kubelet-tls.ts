@@ -1,9 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import { Agent } from 'node:https'
+import { Socket } from 'node:net'
 import { checkServerIdentity, createSecureContext, type ConnectionOptions } from 'node:tls'
 import { describeError } from '../common/errors.ts'
 import { PolledFile } from '../common/polled-file.ts'
 import { Agents } from './agents.ts'
+import { KubeletConnection } from './kubelet-connection.ts'
 
 /** Where Kubernetes mounts the cluster's certificate authority. */
 export const serviceAccountAuthority = '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt'
@@ -117,7 +119,13 @@ class KubeletAgent extends Agent {
         ? problem
         : checkServerIdentity(servername, certificate)
     }
-    return super.createConnection({ ...options, checkServerIdentity: check }, callback)
+    const connection = new KubeletConnection()
+    const socket = super.createConnection(
+      Object.assign({ ...options, checkServerIdentity: check }, { onread: connection.onRead }),
+      callback,
+    )
+    if (socket instanceof Socket) connection.attach(socket)
+    return socket
   }
 }
 

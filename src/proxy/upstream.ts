@@ -16,11 +16,14 @@ import httpProxy from 'http-proxy'
 import { bracketed } from '../common/ip.ts'
 import { errorCode } from '../common/errors.ts'
 import type { Agents } from './agents.ts'
+import type { Body } from './body.ts'
 import type { Target } from './core/access.ts'
+import { BufferPool } from './core/buffer-pool.ts'
 import { forwardedRequestHeaders, forwardedResponseHeaders } from './core/headers.ts'
 import { Refusal } from './core/refusal.ts'
 import { failure, refusedAnswer } from './core/failure.ts'
 import { deliver, type Delivery } from './deliver.ts'
+import { KubeletConnection } from './kubelet-connection.ts'
 
 export interface ExchangeOptions {
   readonly target: Target
@@ -40,11 +43,11 @@ export interface ExchangeResult {
 
 /** One call of http-proxy: settled by the target's answer, or by the first thing that makes one impossible. */
 class Attempt {
-  readonly #answer = Promise.withResolvers<IncomingMessage>()
+  readonly #answer = Promise.withResolvers<{ answer: IncomingMessage; body: Body }>()
   #request: ClientRequest | undefined
   #over = false
 
-  get answer(): Promise<IncomingMessage> {
+  get answer(): Promise<{ answer: IncomingMessage; body: Body }> {
     return this.#answer.promise
   }
 
@@ -56,10 +59,11 @@ class Attempt {
   started(request: ClientRequest): void {
     this.#request = request
     if (this.#over) request.destroy()
+    else KubeletConnection.expectAnswer(request.socket)
   }
 
   answered(answer: IncomingMessage): void {
-    this.#answer.resolve(answer)
+    this.#answer.resolve({ answer, body: KubeletConnection.bodyOf(answer) })
   }
 
   /** Ends the exchange with the target, whatever state it is in. */
@@ -82,9 +86,13 @@ const noBody = new NoBody()
 const clientGone = new Error('the client closed its connection')
 const timedOut = new Error('the deadline passed')
 
+/** Unused buffers that are kept, of 64 kB each. */
+const unusedBuffers = 128
+
 export class Upstream {
   readonly #proxy = httpProxy.createProxyServer({ selfHandleResponse: true })
   readonly #attempts = new WeakMap<IncomingMessage, Attempt>()
+  readonly #buffers = new BufferPool(unusedBuffers)
 
   constructor() {
     this.#proxy.on('proxyReq', (proxyRequest, request) => {
@@ -122,14 +130,15 @@ export class Upstream {
     try {
       request.url = target.path
       request.headers = forwardedRequestHeaders(request.headers)
-      let answer: IncomingMessage
+      let asked: { answer: IncomingMessage; body: Body }
       try {
-        answer = await this.#ask(attempt, request, response, options, agents.kept)
+        asked = await this.#ask(attempt, request, response, options, agents.kept)
       } catch (error) {
         if (state.late || response.destroyed || !attempt.reused || !isReset(error)) throw error
         attempt = new Attempt()
-        answer = await this.#ask(attempt, request, response, options, agents.fresh)
+        asked = await this.#ask(attempt, request, response, options, agents.fresh)
       }
+      const { answer, body } = asked
       const refused = refusedAnswer(target, answer, maxBytes)
       if (refused !== undefined) throw refused
       response.writeHead(200, {
@@ -138,7 +147,7 @@ export class Upstream {
         'cache-control': 'no-store',
       })
       response.off('close', onClose)
-      const delivery = await deliver(answer, response, maxBytes)
+      const delivery = await deliver(body, response, { maxBytes, buffers: this.#buffers })
       return state.late ? { ...delivery, end: 'timeout' } : delivery
     } catch (error) {
       attempt.abort(clientGone)
@@ -158,14 +167,20 @@ export class Upstream {
     response: ServerResponse,
     { target, authorization }: ExchangeOptions,
     agent: Agent,
-  ): Promise<IncomingMessage> {
+  ): Promise<{ answer: IncomingMessage; body: Body }> {
     this.#attempts.set(request, attempt)
     try {
       this.#proxy.web(
         request,
         response,
         {
-          target: `${target.scheme}://${bracketed(target.address)}:${target.port}`,
+          // Read already: http-proxy would parse a text for each request.
+          target: {
+            protocol: `${target.scheme}:`,
+            hostname: target.address,
+            host: `${bracketed(target.address)}:${target.port}`,
+            port: target.port,
+          },
           prependPath: false,
           toProxy: true,
           changeOrigin: true,
