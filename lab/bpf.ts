@@ -19,6 +19,7 @@ const objects: Readonly<Record<string, { source: string; defines: readonly strin
   'socket-table': { source: 'socket-table.bpf.c', defines: [] },
   'socket-table-probe': { source: 'socket-table.bpf.c', defines: ['PROBE_READS'] },
   'tcp-health': { source: 'tcp-health.bpf.c', defines: [] },
+  requests: { source: 'requests.bpf.c', defines: [] },
 }
 
 const flags = ['-O2', '-g', '-Wall', '-Werror', '-target', 'bpf']

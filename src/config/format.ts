@@ -4,6 +4,7 @@
  */
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter } from 'node:path'
+import { parseLabelSelector } from '../common/label-selector.ts'
 
 export interface Format<T> {
   /** Short name for docs: `port`. */
@@ -63,6 +64,24 @@ export function list<T>(entry: Format<T>): Format<readonly T[]> {
       return entries.some((parsed) => parsed === undefined) ? undefined : (entries as T[])
     },
   }
+}
+
+export function powerOfTwo(min: number, max: number): Format<number> {
+  return {
+    name: 'power of two',
+    accepts: `a power of two from ${min} to ${max}`,
+    parse: (value) => {
+      const number = integer(min, max).parse(value)
+      return number !== undefined && Number.isInteger(Math.log2(number)) ? number : undefined
+    },
+  }
+}
+
+/** A label selector of Kubernetes; the value is the text. */
+export const labelSelector: Format<string> = {
+  name: 'label selector',
+  accepts: 'a label selector such as app=shop,tier in (web, api),!batch',
+  parse: (value) => (parseLabelSelector(value) === undefined ? undefined : value),
 }
 
 /** Text that matches a pattern as a whole. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Backoff } from '../common/backoff.ts'
 import { describeError } from '../common/errors.ts'
+import { parseLabelSelector } from '../common/label-selector.ts'
 import { never, pause, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { sendMetrics } from '../common/web/metrics-reply.ts'
@@ -16,6 +17,7 @@ import { filesystemCollector } from './collectors/filesystem.ts'
 import { networkCollector } from './collectors/network.ts'
 import { processesCollector } from './collectors/processes.ts'
 import { resourcesCollector } from './collectors/resources.ts'
+import { grpcCollector, httpCollector } from './collectors/requests.ts'
 import { readSummary, sockstatCollector } from './collectors/sockstat.ts'
 import { tcpHealthCollector } from './collectors/tcp-health.ts'
 import { tcpCollector, udpCollector } from './collectors/socket-usage.ts'
@@ -23,6 +25,7 @@ import { ContainerCache } from './container-cache.ts'
 import { falconValues, type FalconValue } from './core/falcon.ts'
 import { LabelMaker } from './core/labels.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
+import type { RequestReading } from './ebpf/request-reader.ts'
 import { openTcpHealth } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
 import { FalconPusher } from './falcon.ts'
@@ -31,6 +34,8 @@ import { NestedCgroups } from './nested-cgroups.ts'
 import { exporterPage } from './page.ts'
 import { Procfs } from './procfs.ts'
 import { ProcfsTableSource } from './procfs-table.ts'
+import { RequestMetrics } from './requests/metrics.ts'
+import { RequestObserver } from './requests/observer.ts'
 import { Runtimes } from './runtimes/runtimes.ts'
 import { scrapeBudgetMs, Scraper, type Collection } from './scrape.ts'
 import { SharedTable } from './shared-table.ts'
@@ -50,6 +55,7 @@ export async function startExporter(
   const procfs = Procfs.open(config.procPath)
   const registry = createRegistry('exporter')
   const metrics = new ExporterMetrics(registry)
+  const requestMetrics = new RequestMetrics(registry)
   const readiness = new Readiness()
   const skippedNamespace = (reason: string): void => {
     metrics.skipped('namespace', reason)
@@ -97,6 +103,22 @@ export async function startExporter(
   const labels = new LabelMaker(config.podLabels)
   const ofNamespaces = { procfs, labels, onSkipped: skippedNamespace }
   const ofContainers = { procfs, cgroupfs, labels, onSkipped: skippedContainer }
+  const observer = config.collectors.some((name) => name === 'http' || name === 'grpc')
+    ? owned.use(
+        new RequestObserver({
+          choice: {
+            namespaces: config.observeNamespaces,
+            selector: parseLabelSelector(config.observeSelector ?? ''),
+          },
+          ...{ labels, libbpf, log, snapshot: () => containers.refresh() },
+          ...{ maxSeries: config.observeMaxSeries, maxConnections: config.observeMaxConnections },
+          ringBytes: config.observeBufferMib << 20,
+        }),
+      )
+    : undefined
+  const ofRequests = (reading: RequestReading): void => {
+    requestMetrics.update(reading)
+  }
   const hangable = owned.use(new HangableSpace())
 
   const collectors: Record<CollectorName, () => Collector | undefined> = {
@@ -134,6 +156,8 @@ export async function startExporter(
           metrics.tcpHealth(connections, lost)
         },
       }),
+    http: () => observer && httpCollector({ observer, onReading: ofRequests }),
+    grpc: () => observer && grpcCollector({ observer, onReading: ofRequests }),
   }
   const scraper = new Scraper({
     collectors: [...new Set(config.collectors)].flatMap((name) => collectors[name]() ?? []),

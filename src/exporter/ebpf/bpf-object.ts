@@ -259,8 +259,13 @@ export class BpfMap {
 
   /** Maps the values of an array map into this process. */
   mmap(): MappedMap {
-    const length = this.maxEntries * this.valueSize
-    const address = this.#native.mmap(null, length, protRead, mapShared, this.#fd, 0)
+    return this.mapMemory(this.maxEntries * this.valueSize, 0, false)
+  }
+
+  /** Maps a part of what the kernel shows of a map into this process. */
+  mapMemory(length: number, offset: number, writable: boolean): MappedMap {
+    const protection = protRead | (writable ? protWrite : 0)
+    const address = this.#native.mmap(null, length, protection, mapShared, this.#fd, offset)
     if (address === null || address === mapFailed)
       throw new BpfError('bpf_no_memory', `Cannot map ${length} bytes of ${this.name}`)
     return new MappedMap(this.#native, address, length)
@@ -275,10 +280,11 @@ export class BpfMap {
 const recursionMissesAt = 26
 
 const protRead = 1
+const protWrite = 2
 const mapShared = 1
 const mapFailed = 0xffff_ffff_ffff_ffffn
 
-/** Memory that the kernel writes and we read. */
+/** Memory that the kernel and we share. */
 export class MappedMap implements Disposable {
   /** Not to be touched after disposal. */
   readonly memory: ArrayBuffer

@@ -4,6 +4,7 @@ import type { SocketPass } from '../core/decode-socket-rows.ts'
 import type { FlatTable, SocketTableOptions } from '../core/socket-table.ts'
 import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
+import type { RequestReaderOptions, RequestReading, WatchedCgroup } from './request-reader.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 
 /** What the worker can be asked for, by name: what it is given and what it answers. */
@@ -18,6 +19,11 @@ export interface Calls {
   /** Attaches the TCP health programs. Before any reading of them. */
   openHealth: { given: Omit<TcpHealthReaderOptions, 'log'>; answer: undefined }
   readHealth: { given: { longSeconds: number; forget: readonly OwnerKey[] }; answer: TcpHealthReading }
+  /** Attaches the programs that see requests. Before any watching and reading of them. */
+  openRequests: { given: Omit<RequestReaderOptions, 'log' | 'onExchange'>; answer: undefined }
+  watchRequests: { given: { cgroups: readonly WatchedCgroup[] }; answer: undefined }
+  /** `calls`: of gRPC, else of HTTP. */
+  readRequests: { given: { calls: boolean }; answer: RequestReading }
   /** Releases all that is loaded, and ends the worker. */
   close: { given: undefined; answer: undefined }
 }

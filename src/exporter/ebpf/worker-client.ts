@@ -27,6 +27,9 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+/** libbpf has one print function for the whole process, so that loading is done by one worker at a time. */
+let loading: Promise<unknown> = Promise.resolve()
+
 /** A worker that is started by the first call, and again by the next one after it ended. */
 export class EbpfWorker implements AsyncDisposable {
   readonly #log: Logger
@@ -47,6 +50,17 @@ export class EbpfWorker implements AsyncDisposable {
     name: N,
     given: Calls[N]['given'],
     signal?: AbortSignal,
+  ): Promise<Calls[N]['answer']> {
+    if (!name.startsWith('open')) return this.#call(name, given, signal)
+    const opened = loading.then(() => this.#call(name, given, signal))
+    loading = opened.catch(() => undefined)
+    return opened
+  }
+
+  async #call<N extends CallName>(
+    name: N,
+    given: Calls[N]['given'],
+    signal: AbortSignal | undefined,
   ): Promise<Calls[N]['answer']> {
     signal?.throwIfAborted()
     const { worker } = (this.#running ??= this.#start())

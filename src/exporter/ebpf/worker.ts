@@ -9,6 +9,7 @@ import { LiveTcpBuilder } from '../core/live-tcp.ts'
 import { buffersOf, SocketTableBuilder } from '../core/socket-table.ts'
 import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
+import { RequestReader } from './request-reader.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
 import { TcpHealthReader } from './tcp-health-reader.ts'
 
@@ -34,6 +35,7 @@ const log: Logger = {
 const owned = new DisposableStack()
 let sockets: SocketTableReader | undefined
 let health: TcpHealthReader | undefined
+let requests: RequestReader | undefined
 
 const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[N]['answer'] } = {
   openSockets: (options) => {
@@ -57,6 +59,15 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
     reader.forget(forget)
     return reader.read(longSeconds)
   },
+  openRequests: (options) => {
+    requests ??= owned.use(new RequestReader({ ...options, log }))
+    return undefined
+  },
+  watchRequests: ({ cgroups }) => {
+    opened(requests).watch(cgroups)
+    return undefined
+  },
+  readRequests: ({ calls }) => opened(requests).read(calls),
   close: () => {
     owned.dispose()
     port.close()
@@ -81,6 +92,6 @@ port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })
-    if (sockets === undefined && health === undefined) port.close()
+    if (sockets === undefined && health === undefined && requests === undefined) port.close()
   }
 })

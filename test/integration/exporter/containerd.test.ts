@@ -153,7 +153,16 @@ describeWith(['root', 'containerd', 'prometheus', 'bpf'], 'the exporter on a rea
       expect(Object.keys(valuesBy(samples, 'container_network_tcp_usage_total', ofHost))).toHaveLength(11)
 
       const success = valuesBy(samples, 'podsonar_collector_success', ({ collector }) => collector)
-      expect(success).toEqual({ connections: 1, filesystem: 1, tcp: 1, udp: 1, sockstat: 1, tcp_health: 1 })
+      expect(success).toEqual({
+        connections: 1,
+        filesystem: 1,
+        tcp: 1,
+        udp: 1,
+        sockstat: 1,
+        tcp_health: 1,
+        http: 1,
+        grpc: 1,
+      })
 
       await prometheusTakes(url, expected, ofPods)
     },

@@ -1,0 +1,130 @@
+/** Servers that speak HTTP and gRPC, to be watched: each listens on 127.0.0.1 in a cgroup of its own. */
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connect } from 'node:net'
+import { cpus } from 'node:os'
+import { unpacked } from './needs.ts'
+import { freePorts } from './ports.ts'
+import type { Process } from './process.ts'
+import { waitFor } from './wait.ts'
+import type { WatchedCgroup } from './watched-cgroup.ts'
+
+/** A server that answers. */
+interface HttpServer {
+  readonly process: Process
+  readonly port: number
+}
+
+/** A server with an access log, a line for each request. */
+interface LoggingServer extends HttpServer {
+  /** The log's file. nginx: status, method and path. */
+  readonly accessLog: string
+}
+
+interface NginxOptions {
+  /** Where its files go; outlives it. */
+  readonly folder: string
+  /** HTTP/2 without TLS. @default false */
+  readonly http2?: boolean
+  /** @default one for each processor */
+  readonly workers?: number
+  /** Certificate and key: it then speaks TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string }
+}
+
+/** nginx with `/status/N` (answers N), `/file/NAME` and `/` (200, `ok`). */
+export async function startNginx(cgroup: WatchedCgroup, options: NginxOptions): Promise<LoggingServer> {
+  const { folder, http2 = false, workers = cpus().length, tls } = options
+  const root = await unpacked('nginx')
+  const [port = 0] = await freePorts(1)
+  const accessLog = join(folder, 'access.log')
+  await mkdir(join(folder, 'files'), { recursive: true })
+  await writeFile(join(folder, 'files', 'large'), 'x'.repeat(300_000))
+  for (const path of [folder, join(folder, 'files')]) await chmod(path, 0o755)
+  const certificate =
+    tls === undefined ? '' : `ssl_certificate ${tls.certificate}; ssl_certificate_key ${tls.key};`
+  const statuses = [201, 204, 301, 304, 400, 403, 404, 418, 500, 503]
+  const locations = statuses.map((status) => `location = /status/s${status} { return ${status}; }`)
+  const config = `
+daemon off; master_process on; worker_processes ${workers}; worker_cpu_affinity auto; pid ${join(folder, 'nginx.pid')};
+error_log ${join(folder, 'error.log')} warn;
+events { worker_connections 4096; }
+http {
+  log_format plain '$status $request_method $uri'; access_log ${accessLog} plain buffer=64k flush=100ms;
+  keepalive_requests 10000000; keepalive_timeout 600s; client_max_body_size 100m;
+  ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${join(folder, name)};`).join(' ')}
+  server {
+    listen 127.0.0.1:${port} backlog=4096${http2 ? ' http2' : ''}${tls === undefined ? '' : ' ssl'}; ${certificate}
+    ${locations.join('\n    ')}
+    location /file/ { alias ${join(folder, 'files')}/; sendfile on; }
+    location / { return 200 "ok\\n"; }
+  }
+}
+`
+  const file = join(folder, 'nginx.conf')
+  await writeFile(file, config)
+  const process = await cgroup.start('nginx', join(root, 'usr/sbin/nginx'), [
+    '-c',
+    file,
+    '-e',
+    join(folder, 'error.log'),
+  ])
+  await answering(process, port)
+  return { process, port, accessLog }
+}
+
+/** etcd of Debian: a server in Go that speaks gRPC, and HTTP beside it. */
+export async function startEtcd(cgroup: WatchedCgroup, folder: string): Promise<HttpServer> {
+  const root = await unpacked('etcd')
+  const [port = 0, peerPort = 0] = await freePorts(2)
+  const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`]
+  const process = await cgroup.start('etcd', join(root, 'usr/bin/etcd'), [
+    ...[
+      '--data-dir',
+      join(folder, 'etcd'),
+      '--listen-client-urls',
+      client,
+      '--advertise-client-urls',
+      client,
+    ],
+    ...[
+      '--listen-peer-urls',
+      peer,
+      '--initial-advertise-peer-urls',
+      peer,
+      '--initial-cluster',
+      `default=${peer}`,
+    ],
+    ...['--logger', 'zap', '--log-outputs', 'stderr'],
+  ])
+  await answering(process, port, '/health')
+  return { process, port }
+}
+
+/** Python's own server, of the folder it is given. */
+export async function startPython(cgroup: WatchedCgroup, folder: string): Promise<HttpServer> {
+  const [port = 0] = await freePorts(1)
+  const args = ['-m', 'http.server', String(port), '--bind', '127.0.0.1', '--directory', folder]
+  const process = await cgroup.start('python', 'python3', args)
+  await answering(process, port)
+  return { process, port }
+}
+
+/** Waits until a request is answered, without one that the server would count: it only connects, but for etcd. */
+async function answering(server: Process, port: number, path?: string): Promise<void> {
+  await waitFor(`${server.name} to answer`, async () => {
+    if (!server.running) throw new Error(`${server.name} ended: ${server.stderr.slice(-2_000)}`)
+    if (path !== undefined) return (await fetch(`http://127.0.0.1:${port}${path}`)).ok
+    return new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.once('connect', () =>
+        socket.end(() => {
+          resolve(true)
+        }),
+      )
+      socket.once('error', () => {
+        resolve(false)
+      })
+    })
+  })
+}

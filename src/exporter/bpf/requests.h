@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What requests.bpf.c and its reader in TypeScript (core/requests/decode-event.ts) share. Sizes and offsets are asserted here
+ * and there: a change must be made in both.
+ */
+#pragma once
+#include "kernel.h"
+
+enum event_kind { EVENT_RECEIVED, EVENT_SENT, EVENT_CLOSED };
+
+enum event_flag {
+	EVENT_FROM_START = 1, /* the socket is watched since its connection was established */
+	EVENT_ALIGNED = 2, /* what is missing before it are whole exchanges, left out on purpose */
+	EVENT_TLS = 4, /* what a TLS library read or wrote */
+	EVENT_CONTINUED = 16, /* bytes of the same system call as the event before */
+	EVENT_UNREADABLE = 8, /* moved by a system call that does not tell where its bytes are */
+};
+
+/* The first bytes that one system call moved follow it. */
+struct request_event {
+	__u64 socket; /* its cookie, which no other socket ever has */
+	__u64 at_ns; /* CLOCK_MONOTONIC */
+	__u64 offset; /* bytes that moved this way before */
+	__u64 cgroup_id;
+	__u32 length; /* bytes that moved */
+	__u32 captured; /* how many of them follow */
+	__u32 skipped; /* exchanges of this socket that were left out right before */
+	__u16 local_port;
+	__u16 remote_port;
+	__u16 family;
+	__u8 kind;
+	__u8 flags;
+	__u32 reserved;
+	__u8 remote_address[16]; /* the first four bytes, of AF_INET */
+};
+_Static_assert(sizeof(struct request_event) == 72, "request_event: change core/requests/decode-event.ts too");
+_Static_assert(__builtin_offsetof(struct request_event, length) == 32, "request_event.length");
+_Static_assert(__builtin_offsetof(struct request_event, kind) == 50, "request_event.kind");
+_Static_assert(__builtin_offsetof(struct request_event, remote_address) == 56, "request_event.remote_address");
+
+/* What was not recorded, on one processor. */
+struct request_losses {
+	__u64 events; /* for want of room in the ring */
+	__u64 sockets; /* for want of memory */
+	__u64 exchanges; /* left out on purpose, because the ring filled up */
+};
+_Static_assert(sizeof(struct request_losses) == 24, "request_losses: change core/requests/decode-event.ts too");

@@ -1,0 +1,82 @@
+/** Records of the ring that requests.bpf.c fills: struct request_event of src/exporter/bpf/requests.h, and bytes behind it. */
+import { formatAddress } from '../address.ts'
+import type { Direction } from './http1-connection.ts'
+import type { Movement } from './connection.ts'
+
+/** Bytes before the captured ones. */
+const requestEventSize = 72
+/** Bytes of struct request_losses. */
+export const requestLossesSize = 24
+
+const flag = { fromStart: 1, aligned: 2, tls: 4, unreadable: 8, continued: 16 } as const
+const kinds: readonly (Direction | 'closed')[] = ['received', 'sent', 'closed']
+
+/** One record, decoded in place: it and its data are valid until the next is decoded. */
+export class RequestEvent implements Movement {
+  kind: Direction | 'closed' = 'closed'
+  direction: Direction = 'received'
+  /** Cookie of the socket. */
+  socket = 0
+  cgroupId = 0
+  localPort = 0
+  remotePort = 0
+  atNs = 0
+  offset = 0
+  length = 0
+  skipped = 0
+  data: Uint8Array = new Uint8Array(0)
+  fromStart = false
+  aligned = false
+  tls = false
+  unreadable = false
+  continued = false
+  #remote: Uint8Array = new Uint8Array(16)
+  #isIpv6 = false
+
+  /** Reads the record that lies in `memory`; `view` is of the same memory. False: it is none. */
+  decode(memory: Uint8Array, view: DataView, at: number, length: number): boolean {
+    if (length < requestEventSize) return false
+    const captured = view.getUint32(at + 36, true)
+    const kind = kinds[view.getUint8(at + 50)]
+    if (kind === undefined || captured > length - requestEventSize) return false
+    const flags = view.getUint8(at + 51)
+    this.kind = kind
+    this.direction = kind === 'sent' ? 'sent' : 'received'
+    this.socket = wide(view, at)
+    this.atNs = wide(view, at + 8)
+    this.offset = wide(view, at + 16)
+    this.cgroupId = wide(view, at + 24)
+    this.length = view.getUint32(at + 32, true)
+    this.skipped = view.getUint32(at + 40, true)
+    this.localPort = view.getUint16(at + 44, true)
+    this.remotePort = view.getUint16(at + 46, true)
+    this.#isIpv6 = view.getUint16(at + 48, true) === familyIpv6
+    this.fromStart = (flags & flag.fromStart) !== 0
+    this.aligned = (flags & flag.aligned) !== 0
+    this.tls = (flags & flag.tls) !== 0
+    this.unreadable = (flags & flag.unreadable) !== 0
+    this.continued = (flags & flag.continued) !== 0
+    this.#remote = memory.subarray(at + 56, at + requestEventSize)
+    this.data = memory.subarray(at + requestEventSize, at + requestEventSize + captured)
+    return true
+  }
+
+  /** The peer's address as text. */
+  remoteAddress(): string {
+    return addressText(this.#remote, this.#isIpv6)
+  }
+}
+
+/** AF_INET6. */
+const familyIpv6 = 10
+
+/** Nanoseconds and cookies are below 2^53 for as long as machines run; offsets too. */
+function wide(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * 4_294_967_296 + view.getUint32(at, true)
+}
+
+function addressText(bytes: Uint8Array, isIpv6: boolean): string {
+  if (!isIpv6) return bytes.subarray(0, 4).join('.')
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
+  return formatAddress(Int32Array.from([0, 4, 8, 12], (at) => view.getInt32(at)))
+}

@@ -1,0 +1,200 @@
+/** Attaches requests.bpf.c, reads its ring and counts what comes out. For a worker: it works whenever there are records. */
+import type { Logger } from '../../common/logger.ts'
+import { requestLossesSize, RequestEvent } from '../core/requests/decode-event.ts'
+import type { Exchange } from '../core/requests/exchange.ts'
+import { RequestCounts, type RequestSeries } from '../core/requests/series.ts'
+import { RequestTracker } from '../core/requests/tracker.ts'
+import { BpfObject, type BpfMap } from './bpf-object.ts'
+import { Libbpf } from './libbpf.ts'
+import { bpfObjectFile } from './objects.ts'
+import { RingBuffer } from './ring-buffer.ts'
+
+export interface RequestReaderOptions {
+  /** The file of libbpf.so.1. @default as the system finds it */
+  readonly libbpf?: string | undefined
+  /** The folder of the compiled objects. @default the program's own */
+  readonly objects?: string | undefined
+  /** Bytes of the ring; a power of two. @default as compiled: 16 MiB */
+  readonly ringBytes?: number | undefined
+  /** See RequestCounts. */
+  readonly maxSeries: number
+  /** Connections that are followed at most. */
+  readonly maxConnections: number
+  /** Told of each exchange, besides its being counted. */
+  readonly onExchange?: (owner: string, exchange: Exchange) => void
+  readonly log: Logger
+}
+
+/** A cgroup whose sockets are watched. */
+export interface WatchedCgroup {
+  readonly cgroupId: number
+  /** Labels of the container that it is of, rendered: its series are summed under them. */
+  readonly owner: string
+}
+
+/** The counts at one moment. */
+export interface RequestReading {
+  readonly series: readonly OwnedSeries[]
+  /** Connections that are followed. */
+  readonly connections: number
+  /** All since the start: records that the ring had no room for, or that a processor missed. */
+  readonly lost: number
+  /** Exchanges that were left out, because the ring filled up; others were counted in their place. */
+  readonly sampledOut: number
+  /** Exchanges that were counted with `~other`, and those that were not counted, for want of series. */
+  readonly folded: number
+  readonly dropped: number
+  /** Connections that were given up for want of room. */
+  readonly evicted: number
+}
+
+export interface OwnedSeries extends RequestSeries {
+  readonly owner: string
+}
+
+/** Records that are read before others have their turn. */
+const batch = 5_000
+/** How soon the ring is looked at again, in milliseconds: after it had something, and at most. */
+const [busyMs, idleMs] = [5, 40]
+/** How long series are kept whose container is gone: it may be restarted. */
+const keepMs = 300_000
+/** After how long a silent connection is taken for ended: its end was lost, or it was stopped being watched. */
+const silentNs = 600e9
+const sweepMs = 30_000
+
+export class RequestReader implements Disposable {
+  readonly #owned: DisposableStack
+  readonly #object: BpfObject
+  readonly #chosen: BpfMap
+  readonly #losses: BpfMap
+  readonly #ring: RingBuffer
+  readonly #processors: number
+  readonly #tracker: RequestTracker
+  readonly #counts: RequestCounts
+  readonly #event = new RequestEvent()
+  readonly #watched = new Map<number, string>()
+  readonly #lastWatched = new Map<string, number>()
+  #timer: NodeJS.Timeout | undefined
+  #pauseMs = idleMs
+  #sweptAt = performance.now()
+  #unixOffsetSeconds = unixOffsetSeconds()
+
+  /**
+   * Loads the programs into the kernel and attaches them. Nothing is watched until `watch`.
+   *
+   * @throws LibbpfError, BpfError when that cannot be done
+   */
+  constructor({
+    libbpf: path,
+    objects,
+    ringBytes,
+    maxSeries,
+    maxConnections,
+    onExchange,
+    log,
+  }: RequestReaderOptions) {
+    using owned = new DisposableStack()
+    const libbpf = Libbpf.load(path)
+    const maxEntries = ringBytes === undefined ? {} : { events: ringBytes }
+    this.#object = owned.use(BpfObject.load(libbpf, bpfObjectFile('requests', objects), { maxEntries, log }))
+    this.#chosen = this.#object.map('chosen')
+    this.#losses = this.#object.map('losses')
+    this.#ring = owned.use(new RingBuffer(this.#object.map('events')))
+    this.#processors = libbpf.native.libbpf_num_possible_cpus()
+    this.#counts = new RequestCounts({ maxSeries })
+    this.#tracker = new RequestTracker({
+      maxConnections,
+      onExchange: (cgroupId, exchange) => {
+        const owner = this.#watched.get(cgroupId)
+        if (owner === undefined) return
+        this.#counts.add(owner, exchange, this.#unixOffsetSeconds)
+        onExchange?.(owner, exchange)
+      },
+    })
+    for (const program of this.#object.programs()) owned.use(program.attach(libbpf, log))
+    owned.defer(() => {
+      clearTimeout(this.#timer)
+    })
+    this.#owned = owned.move()
+    this.#schedule(idleMs)
+  }
+
+  /** From now on, these are watched and no others. */
+  watch(cgroups: readonly WatchedCgroup[]): void {
+    this.#drain(Infinity)
+    const wanted = new Map(cgroups.map(({ cgroupId, owner }) => [cgroupId, owner]))
+    const now = performance.now()
+    for (const [cgroupId, owner] of wanted) {
+      if (!this.#watched.has(cgroupId)) this.#chosen.update(keyOf(cgroupId), new Uint8Array([1, 0, 0, 0]))
+      this.#watched.set(cgroupId, owner)
+      this.#lastWatched.set(owner, now)
+    }
+    for (const cgroupId of this.#watched.keys()) {
+      if (wanted.has(cgroupId)) continue
+      this.#chosen.delete(keyOf(cgroupId))
+      this.#watched.delete(cgroupId)
+    }
+    for (const [owner, at] of this.#lastWatched) if (now - at > keepMs) this.#lastWatched.delete(owner)
+    this.#counts.keep(new Set(this.#lastWatched.keys()))
+  }
+
+  /** @param calls series of gRPC calls are read; else those of HTTP */
+  read(calls: boolean): RequestReading {
+    this.#drain(Infinity)
+    const { lost, sampledOut } = this.#readLosses()
+    const series: OwnedSeries[] = []
+    for (const [owner, all] of this.#counts.owners)
+      for (const one of all.values()) if (one.kind.startsWith('rpc') === calls) series.push({ ...one, owner })
+    return {
+      series,
+      ...{ connections: this.#tracker.size, evicted: this.#tracker.evicted, lost, sampledOut },
+      ...{ folded: this.#counts.folded, dropped: this.#counts.dropped },
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose()
+  }
+
+  #schedule(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const records = this.#drain(batch)
+      this.#pauseMs = records > 0 ? busyMs : Math.min(idleMs, this.#pauseMs * 2)
+      this.#sweep()
+      this.#schedule(records === batch ? 0 : this.#pauseMs)
+    }, ms)
+  }
+
+  #drain(limit: number): number {
+    const event = this.#event
+    return this.#ring.drain(limit, (memory, view, at, length) => {
+      if (event.decode(memory, view, at, length)) this.#tracker.add(event)
+    })
+  }
+
+  #sweep(): void {
+    if (performance.now() - this.#sweptAt < sweepMs) return
+    this.#sweptAt = performance.now()
+    this.#unixOffsetSeconds = unixOffsetSeconds()
+    this.#tracker.forget(Number(process.hrtime.bigint()) - silentNs)
+  }
+
+  #readLosses(): { lost: number; sampledOut: number } {
+    const words = requestLossesSize / 8
+    const values = new BigUint64Array(this.#processors * words)
+    this.#losses.lookup(new Uint8Array(4), new Uint8Array(values.buffer))
+    const sum = (word: number): number =>
+      values.reduce((total, value, index) => total + (index % words === word ? Number(value) : 0), 0)
+    const missed = this.#object.programs().reduce((total, program) => total + program.recursionMisses(), 0n)
+    return { lost: sum(0) + sum(1) + Number(missed), sampledOut: sum(2) }
+  }
+}
+
+function keyOf(cgroupId: number): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(BigInt(cgroupId)).buffer)
+}
+
+/** What CLOCK_MONOTONIC is short of Unix time. */
+function unixOffsetSeconds(): number {
+  return Date.now() / 1e3 - Number(process.hrtime.bigint()) / 1e9
+}

@@ -1,0 +1,74 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { RequestReading } from '../ebpf/request-reader.ts'
+
+/** What the watching of requests tells of itself. */
+export class RequestMetrics {
+  readonly #connections
+  readonly #totals: readonly RunningTotal[]
+
+  constructor(registry: Registry) {
+    const registers = [registry]
+    this.#connections = new Gauge({
+      name: 'podsonar_requests_connections',
+      help: 'Connections of watched pods that are followed; at most OBSERVE_MAX_CONNECTIONS.',
+      registers,
+    })
+    const lost = new Counter({
+      name: 'podsonar_requests_lost_events_total',
+      help: 'Sends and receives of watched pods that could not be recorded: requests may be missing.',
+      registers,
+    })
+    const sampledOut = new Counter({
+      name: 'podsonar_requests_sampled_out_total',
+      help: 'HTTP/1 requests that were not recorded because the buffer filled up; the next one of their connection counts for them.',
+      registers,
+    })
+    const folded = new Counter({
+      name: 'podsonar_requests_folded_total',
+      help: 'Requests that were counted with ~other, because series are at OBSERVE_MAX_SERIES.',
+      registers,
+    })
+    const dropped = new Counter({
+      name: 'podsonar_requests_uncounted_total',
+      help: 'Requests that were not counted, because series are at twice OBSERVE_MAX_SERIES.',
+      registers,
+    })
+    const evicted = new Counter({
+      name: 'podsonar_requests_evicted_connections_total',
+      help: 'Connections that were given up, because there were more than OBSERVE_MAX_CONNECTIONS.',
+      registers,
+    })
+    this.#totals = [
+      new RunningTotal(lost, (reading) => reading.lost),
+      new RunningTotal(sampledOut, (reading) => reading.sampledOut),
+      new RunningTotal(folded, (reading) => reading.folded),
+      new RunningTotal(dropped, (reading) => reading.dropped),
+      new RunningTotal(evicted, (reading) => reading.evicted),
+    ]
+    // Absent, not zero, where no requests are watched.
+    for (const metric of [this.#connections, lost, sampledOut, folded, dropped, evicted]) metric.remove()
+  }
+
+  update(reading: RequestReading): void {
+    this.#connections.set(reading.connections)
+    for (const total of this.#totals) total.update(reading)
+  }
+}
+
+/** A counter that follows a figure which begins again when its worker does. */
+class RunningTotal {
+  readonly #counter: Counter
+  readonly #pick: (reading: RequestReading) => number
+  #last = 0
+
+  constructor(counter: Counter, pick: (reading: RequestReading) => number) {
+    this.#counter = counter
+    this.#pick = pick
+  }
+
+  update(reading: RequestReading): void {
+    const now = this.#pick(reading)
+    this.#counter.inc(now >= this.#last ? now - this.#last : now)
+    this.#last = now
+  }
+}

@@ -1,0 +1,126 @@
+/** Sees to it that the requests of the chosen pods are watched, and of no others: follows pods as they come and go. */
+import { describeError, errorCode, PodsonarError } from '../../common/errors.ts'
+import { pause } from '../../common/lifecycle.ts'
+import type { Logger } from '../../common/logger.ts'
+import type { Snapshot } from '../core/containers.ts'
+import type { LabelMaker } from '../core/labels.ts'
+import { isChosen, type Choice } from '../core/requests/choose.ts'
+import { explainEbpfError } from '../ebpf/obstacle.ts'
+import type { RequestReading, WatchedCgroup } from '../ebpf/request-reader.ts'
+import { EbpfWorker } from '../ebpf/worker-client.ts'
+
+export interface RequestObserverOptions {
+  readonly choice: Choice
+  readonly labels: LabelMaker
+  readonly snapshot: () => Promise<Snapshot>
+  readonly libbpf: string | undefined
+  readonly maxSeries: number
+  readonly maxConnections: number
+  readonly ringBytes: number
+  readonly log: Logger
+}
+
+/** How often pods are looked at, in milliseconds: scrapes alone would be too seldom for pods that were just started. */
+const followEveryMs = 2_000
+/** How long programs stay attached when no chosen pod is left, in milliseconds. */
+const lingerMs = 300_000
+/** After how long programs that could not be loaded are tried again, in milliseconds. */
+const retryMs = 60_000
+
+/** Attaches the programs when the first chosen pod is there: without one, nothing is attached and nothing is slowed down. */
+export class RequestObserver implements AsyncDisposable {
+  readonly #options: RequestObserverOptions
+  /** Its own, because it works all the time; the other one is busy for tens of milliseconds in a scrape. */
+  readonly #worker: EbpfWorker
+  readonly #stopped = new AbortController()
+  readonly #following: Promise<void>
+  #isOpen = false
+  #problem: { readonly error: PodsonarError; readonly at: number } | undefined
+  #watched: readonly WatchedCgroup[] = []
+  #lastNeeded = -Infinity
+
+  constructor(options: RequestObserverOptions) {
+    this.#options = options
+    this.#worker = new EbpfWorker(options.log)
+    this.#following = this.#follow()
+  }
+
+  /** How many containers are watched. */
+  get watched(): number {
+    return this.#isOpen ? this.#watched.length : 0
+  }
+
+  /**
+   * What was counted; undefined when there is no chosen pod.
+   *
+   * @param calls of gRPC; else HTTP requests
+   * @throws PodsonarError when there are chosen pods and the programs could not be attached
+   */
+  async read(calls: boolean, signal: AbortSignal): Promise<RequestReading | undefined> {
+    if (this.#problem !== undefined && this.#watched.length > 0) throw this.#problem.error
+    if (!this.#isOpen) return undefined
+    return this.#worker.call('readRequests', { calls }, signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort()
+    await this.#following
+    await this.#worker[Symbol.asyncDispose]()
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stopped
+    while (!signal.aborted) {
+      try {
+        await this.#update(await this.#options.snapshot())
+      } catch (error) {
+        this.#isOpen = false
+        this.#options.log.debug(
+          { event: 'requests_not_followed', error: describeError(error) },
+          'Chosen pods could not be looked at',
+        )
+      }
+      await pause(followEveryMs, signal)
+    }
+  }
+
+  async #update({ containers }: Snapshot): Promise<void> {
+    const { choice, labels } = this.#options
+    this.#watched = containers.flatMap(({ pod, name, cgroupId }) =>
+      pod !== undefined && cgroupId !== 0 && isChosen(choice, pod)
+        ? { cgroupId, owner: labels.owner(pod, name) }
+        : [],
+    )
+    const now = performance.now()
+    if (this.#watched.length > 0) this.#lastNeeded = now
+    else if (this.#isOpen && now - this.#lastNeeded > lingerMs) {
+      await this.#worker[Symbol.asyncDispose]()
+      this.#isOpen = false
+    }
+    if (this.#watched.length > 0 && !this.#isOpen) await this.#open(now)
+    if (this.#isOpen) await this.#worker.call('watchRequests', { cgroups: this.#watched })
+  }
+
+  async #open(now: number): Promise<void> {
+    if (this.#problem !== undefined && now - this.#problem.at < retryMs) return
+    const { libbpf, maxSeries, maxConnections, ringBytes, log } = this.#options
+    try {
+      await this.#worker.call('openRequests', { libbpf, maxSeries, maxConnections, ringBytes })
+      this.#isOpen = true
+      this.#problem = undefined
+      log.info(
+        { event: 'requests_watched', containers: this.#watched.length },
+        'Requests of chosen pods are watched',
+      )
+    } catch (error) {
+      const reason = await explainEbpfError(error)
+      if (this.#problem === undefined)
+        log.warn(
+          { event: 'requests_unavailable', reason: errorCode(error) },
+          `Requests of chosen pods are not watched, because ${reason}`,
+        )
+      const code = errorCode(error) ?? 'bpf_failed'
+      this.#problem = { error: new PodsonarError(code, `Cannot watch requests: ${reason}`), at: now }
+    }
+  }
+}

@@ -1,0 +1,274 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:http2'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, it } from 'vitest'
+import { TemporaryFolder } from '../../../lab/files.ts'
+import { startEtcd, startNginx, startPython } from '../../../lab/http-servers.ts'
+import { libbpfFile, unpacked } from '../../../lab/needs.ts'
+import { run } from '../../../lab/process.ts'
+import { waitFor } from '../../../lab/wait.ts'
+import { WatchedCgroup } from '../../../lab/watched-cgroup.ts'
+import { silentLogger } from '../../../src/common/logger.ts'
+import { RequestReader } from '../../../src/exporter/ebpf/request-reader.ts'
+import { describeWith } from '../../setup/needs.ts'
+
+const nodeServer = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
+const execute = promisify(execFile)
+
+function openReader(cgroups: Readonly<Record<string, WatchedCgroup>>): RequestReader {
+  const reader = new RequestReader({
+    ...{ libbpf: libbpfFile(), log: silentLogger, maxSeries: 500, maxConnections: 2_000 },
+  })
+  reader.watch(Object.entries(cgroups).map(([owner, { id }]) => ({ owner, cgroupId: id })))
+  return reader
+}
+
+/** How often each `owner kind method route status` (`owner kind method status` of calls) was counted. */
+function counted(reader: RequestReader): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { owner, kind, labels, buckets } of [
+    ...reader.read(false).series,
+    ...reader.read(true).series,
+  ]) {
+    const label = (name: string): string => new RegExp(`${name}="([^"]*)"`).exec(labels)?.[1] ?? ''
+    const parts = kind.startsWith('rpc')
+      ? [label('rpc_method'), label('rpc_response_status_code')]
+      : [
+          label('http_request_method'),
+          label('http_route') || label('url_template'),
+          label('http_response_status_code'),
+        ]
+    const key = [owner, kind, ...parts].join(' ')
+    counts[key] = (counts[key] ?? 0) + buckets.reduce((sum, value) => sum + value, 0)
+  }
+  return counts
+}
+
+/** Waits until exactly this was counted. */
+async function untilCounted(
+  reader: RequestReader,
+  expected: Readonly<Record<string, number>>,
+): Promise<void> {
+  await waitFor('the requests to be counted', () => {
+    expect(counted(reader)).toEqual(expected)
+    return true
+  })
+}
+
+/** All at once on one connection. */
+async function interleaved(base: string, paths: readonly string[]): Promise<void> {
+  const session = connect(base)
+  await Promise.all(
+    paths.map(async (path) => {
+      await once(session.request({ ':path': path }).resume(), 'close')
+    }),
+  )
+  session.close()
+  await once(session, 'close')
+}
+
+describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
+  it('are counted one by one, with the status of its access log, and not those of another cgroup', async () => {
+    await using folder = await TemporaryFolder.create('nginx')
+    await using other = await TemporaryFolder.create('nginx')
+    await using cgroup = await WatchedCgroup.create()
+    await using elsewhere = await WatchedCgroup.create()
+    using reader = openReader({ nginx: cgroup })
+    const nginx = await startNginx(cgroup, { folder: folder.path })
+    await using _nginx = nginx.process
+    const unwatched = await startNginx(elsewhere, { folder: other.path })
+    await using _unwatched = unwatched.process
+    const base = `http://127.0.0.1:${nginx.port}`
+
+    await run('curl', [
+      ...['-s', '-o', '/dev/null', `${base}/status/s[201-204]?token=secret`, `${base}/users/[1-30]/posts`],
+    ])
+    await run('curl', ['-s', '-I', `${base}/file/large`])
+    await run('curl', ['-s', '-o', '/dev/null', `${base}/file/large`, `${base}/file/large`])
+    await run('curl', ['-s', '-o', '/dev/null', '--http1.0', `${base}/old`])
+    await run('curl', [
+      '-s',
+      '-o',
+      '/dev/null',
+      '-d',
+      'x'.repeat(100_000),
+      '-H',
+      'Expect: 100-continue',
+      `${base}/post`,
+    ])
+    await run('curl', [
+      '-s',
+      '-o',
+      '/dev/null',
+      '-T',
+      nginx.accessLog,
+      '-H',
+      'Transfer-Encoding: chunked',
+      `${base}/put/a`,
+    ])
+    await run('curl', ['-s', '-o', '/dev/null', `http://127.0.0.1:${unwatched.port}/unwatched`])
+
+    await untilCounted(reader, {
+      'nginx http_server GET /status/s201 201': 1,
+      'nginx http_server GET /status/s202 200': 1,
+      'nginx http_server GET /status/s203 200': 1,
+      'nginx http_server GET /status/s204 204': 1,
+      'nginx http_server GET /users/{number}/posts 200': 30,
+      'nginx http_server HEAD /file/large 200': 1,
+      'nginx http_server GET /file/large 200': 2,
+      'nginx http_server GET /old 200': 1,
+      'nginx http_server POST /post 200': 1,
+      'nginx http_server PUT /put/a 200': 1,
+    })
+    expect(reader.read(false).lost).toBe(0)
+    const large = reader.read(false).series.find(({ labels }) => /GET.*large/.test(labels))
+    expect(large?.responseBytes).toBe(2 * 300_000)
+    await waitFor(
+      'the access log',
+      async () => (await readFile(nginx.accessLog, 'utf8')).trim().split('\n').length === 40,
+    )
+  })
+
+  it('are counted on HTTP/2 without TLS, streams interleaved', async () => {
+    await using folder = await TemporaryFolder.create('nginx')
+    await using cgroup = await WatchedCgroup.create()
+    using reader = openReader({ nginx: cgroup })
+    const nginx = await startNginx(cgroup, { folder: folder.path, http2: true })
+    await using _nginx = nginx.process
+    const base = `http://127.0.0.1:${nginx.port}`
+
+    const urls = [`${base}/status/s403`, `${base}/status/s404`, `${base}/file/large`]
+    await interleaved(
+      base,
+      Array.from({ length: 40 }, (_item, index) => `/items/${index}`),
+    )
+    for (const url of urls) await run('curl', ['-s', '--http2-prior-knowledge', '-o', '/dev/null', url])
+
+    await untilCounted(reader, {
+      'nginx http_server GET /status/s403 403': 1,
+      'nginx http_server GET /status/s404 404': 1,
+      'nginx http_server GET /items/{number} 200': 40,
+      'nginx http_server GET /file/large 200': 1,
+    })
+  })
+})
+
+describeWith(['root', 'bpf', 'etcd'], 'requests of etcd', () => {
+  it('are counted as gRPC calls and as HTTP, on both ends', async () => {
+    await using folder = await TemporaryFolder.create('etcd')
+    await using cgroup = await WatchedCgroup.create()
+    await using clients = await WatchedCgroup.create()
+    const etcd = await startEtcd(cgroup, folder.path)
+    await using _etcd = etcd.process
+    using reader = openReader({ etcd: cgroup, client: clients })
+    const etcdctl = join(await unpacked('etcd'), 'usr/bin/etcdctl')
+    const call = async (...args: string[]): Promise<void> => {
+      const process = await clients.start(
+        'etcdctl',
+        etcdctl,
+        ['--endpoints', `127.0.0.1:${etcd.port}`, ...args],
+        {
+          env: { ETCDCTL_API: '3' },
+        },
+      )
+      await process.exited
+    }
+
+    await call('put', 'key', 'value'.repeat(2_000))
+    await call('get', 'key')
+    await call('get', 'key')
+    await call('lease', 'revoke', '1234')
+    const response = await fetch(`http://127.0.0.1:${etcd.port}/version`)
+    await response.text()
+
+    await waitFor('the calls to be counted', () => {
+      expect(counted(reader)).toMatchObject({
+        'etcd rpc_server etcdserverpb.KV/Put OK': 1,
+        'etcd rpc_server etcdserverpb.KV/Range OK': 2,
+        'etcd rpc_server etcdserverpb.Lease/LeaseRevoke NOT_FOUND': 1,
+        'client rpc_client etcdserverpb.KV/Put OK': 1,
+        'client rpc_client etcdserverpb.KV/Range OK': 2,
+        'client rpc_client etcdserverpb.Lease/LeaseRevoke NOT_FOUND': 1,
+        'etcd http_server GET /version 200': 1,
+      })
+      return true
+    })
+  })
+})
+
+describeWith(['root', 'bpf', 'curl', 'python3'], 'requests of Python and Node.js', () => {
+  it('are counted, of the server and of the client', async () => {
+    await using folder = await TemporaryFolder.create('python')
+    await writeFile(join(folder.path, 'page.html'), 'page')
+    await using cgroup = await WatchedCgroup.create()
+    await using clients = await WatchedCgroup.create()
+    using reader = openReader({ python: cgroup, curl: clients })
+    const python = await startPython(cgroup, folder.path)
+    await using _python = python.process
+    const base = `http://127.0.0.1:${python.port}`
+
+    const curl = await clients.start('curl', 'curl', [
+      '-s',
+      '-o',
+      '/dev/null',
+      `${base}/page.html`,
+      `${base}/missing`,
+    ])
+    await curl.exited
+
+    await untilCounted(reader, {
+      'python http_server GET /page.html 200': 1,
+      'python http_server GET /missing 404': 1,
+      'curl http_client GET /page.html 200': 1,
+      'curl http_client GET /missing 404': 1,
+    })
+  })
+
+  it('are counted through every framing, cut into small sends, and when the server dies', async () => {
+    await using cgroup = await WatchedCgroup.create()
+    using reader = openReader({ node: cgroup })
+    const server = await cgroup.start('node', process.execPath, [nodeServer])
+    await using _server = server
+    const port = await waitFor('the port', () => /port (\d+)/.exec(server.stdout)?.[1])
+    const base = `http://127.0.0.1:${port}`
+
+    await execute('python3', ['-c', pythonClient, port])
+    await run('curl', ['-s', '-o', '/dev/null', `${base}/chunked`, `${base}/dribble`, `${base}/close`])
+    await run('curl', ['-s', '-o', '/dev/null', '-H', `Cookie: ${'c'.repeat(9_000)}`, `${base}/cookies`])
+    const died = run('curl', ['-s', '-o', '/dev/null', `${base}/die`]).catch(() => undefined)
+    await died
+
+    await untilCounted(reader, {
+      'node http_server GET /slow-head 200': 1,
+      'node http_server GET /pipelined/a 200': 1,
+      'node http_server GET /pipelined/b 200': 1,
+      'node http_server GET /chunked 200': 1,
+      'node http_server GET /dribble 200': 1,
+      'node http_server GET /close 200': 1,
+      'node http_server GET /cookies 200': 1,
+      'node http_server GET /die ': 1,
+    })
+  })
+})
+
+/** Sends a head byte by byte, then two requests in one send through sendmsg with vectors, then noise and half a request. */
+const pythonClient = `
+import socket, sys
+def connect():
+    s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1); return s
+def read(s, times):
+    data = b''
+    while data.count(b'done') < times: data += s.recv(4096)
+s = connect()
+for byte in b'GET /slow-head HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n': s.sendall(bytes([byte]))
+read(s, 1)
+s.sendmsg([b'GET /pipelined/a HTTP/1.1\\r\\n', b'Host: a\\r\\n\\r\\nGET /pipe', b'lined/b HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'])
+read(s, 2)
+s.close()
+n = connect(); n.sendall(bytes(range(256)) * 10); n.close()
+h = connect(); h.sendall(b'GET /half HTTP/1.1\\r\\nHost'); h.close()
+`
