@@ -67,12 +67,15 @@ const style = `:root{color-scheme:light dark;--line:#8884;--muted:#8a8a8a;--ok:#
 body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:0 auto;padding:1.5rem}
 header{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap;border-bottom:1px solid var(--line);margin-bottom:1rem}
 h1{font-size:1.4rem;margin:0 0 .5rem}h2{font-size:1.05rem;margin:1.6rem 0 .5rem}
-nav{margin-left:auto;display:flex;gap:1rem}a{color:var(--accent)}
+header nav{margin-left:auto}nav{display:flex;gap:1rem}.pages{margin:.5rem 0;color:var(--muted)}form{margin:1rem 0}input,button{font:inherit;padding:.15rem .5rem}a{color:var(--accent)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
 th,td{white-space:nowrap}td:last-child{white-space:normal;min-width:8rem}th{font-weight:600}.ok{color:var(--ok)}.bad{color:var(--bad)}.muted,.empty{color:var(--muted)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}dt{color:var(--muted)}dd{margin:0}
-code{font:13px ui-monospace,monospace}`
+code{font:13px ui-monospace,monospace}
+.map{display:block;font-size:12.5px;width:100%;min-width:44rem}.map text{fill:currentColor}.map .group{font-weight:600}.map .detail{fill:var(--muted)}
+.map rect{fill:#8881;stroke:var(--line)}.map .bad rect{stroke:var(--bad)}.map .edge{fill:none;stroke:var(--accent);opacity:.45}
+.map .edge.bad{stroke:var(--bad);opacity:.8}.map .edge:hover{opacity:1}`
 
 export interface Page {
   /** `registrar`, `proxy` or `exporter`. */

@@ -182,12 +182,15 @@ export async function startExporter(
       handler: opsHandler({
         registry,
         readiness,
-        page: async () => {
+        page: async (query) => {
           using collection = await collect(scrapeBudgetMs(undefined))
-          return exporterPage({
-            ...{ node: config.nodeName, runtimes: runtimes.statuses, failures: runtimes.failures },
-            ...{ ...collection, table: table.latest, figures: table.figures },
-          })
+          return exporterPage(
+            {
+              ...{ node: config.nodeName, runtimes: runtimes.statuses, failures: runtimes.failures },
+              ...{ ...collection, table: table.latest, figures: table.figures },
+            },
+            query,
+          )
         },
         routes: {
           '/metrics': async (request: IncomingMessage, response: ServerResponse) => {

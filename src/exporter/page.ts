@@ -1,9 +1,12 @@
 import { facts, html, renderPage, table, type Html } from '../common/html.ts'
+import { pagedTable, type PageQuery } from '../common/paged-table.ts'
 import { version } from '../common/version.ts'
+import { connectionMap } from './core/connection-map.ts'
 import { statusNames } from './core/connections.ts'
 import type { NetworkNamespace, Snapshot } from './core/containers.ts'
 import type { SocketTable } from './core/socket-table.ts'
 import type { FailedEndpoint } from './runtimes/detect.ts'
+import { mapSvg } from './map-svg.ts'
 import type { RuntimeStatus } from './runtimes/runtimes.ts'
 import type { CollectorResult } from './scrape.ts'
 import type { TableFigures } from './shared-table.ts'
@@ -22,9 +25,9 @@ export interface PageContent {
 /** States worth a column: those that tell of trouble or load. */
 const shown = [1, 10, 8, 6, 4, 5, 2, 3]
 
-/** The page for people: runtimes, collectors, and each pod's sockets by state. */
-export function exporterPage(content: PageContent): string {
-  const { node, runtimes, failures, snapshot, figures, results } = content
+/** The page for people: a map of who talks to whom, each pod's sockets by state, runtimes, collectors. */
+export function exporterPage(content: PageContent, query: PageQuery): string {
+  const { node, runtimes, failures, snapshot, table: sockets, figures, results } = content
   const age =
     figures === undefined
       ? 'not read yet'
@@ -37,8 +40,15 @@ export function exporterPage(content: PageContent): string {
       ['Containers', snapshot?.containers.length ?? 'not listed'],
       ['Socket table', age],
     ])}
+      ${query.form('Show pods that contain')}
+      <h2>Who talks to whom</h2>
+      ${
+        snapshot === undefined || sockets === undefined
+          ? html`<p class="empty">the sockets have not been read</p>`
+          : mapSvg(connectionMap(chosen(snapshot, query), sockets))
+      }
       <h2>Pods and their sockets</h2>
-      ${pods(content)}
+      ${pods(content, query)}
       <h2>Container runtimes</h2>
       ${table(
         ['Runtime', 'Version', 'Endpoint', 'State'],
@@ -61,19 +71,34 @@ export function exporterPage(content: PageContent): string {
   })
 }
 
-function pods({ snapshot, table: sockets }: PageContent): Html {
-  const rows = (snapshot?.namespaces ?? []).map((namespace) => {
-    const states = sockets?.namespaces.get(namespace.inode)
-    return [
-      namespace.pod?.namespace ?? '',
-      nameOf(namespace),
-      namespace.containers.map(({ name }) => name).join(', '),
-      ...shown.map((k) => (states === undefined ? '?' : (states.tcp[k] ?? 0) + (states.tcp6[k] ?? 0))),
-      states === undefined ? '?' : states.udp.sockets + states.udp6.sockets,
-    ]
+/** The namespaces of the pods that the reader looks for. */
+function chosen(snapshot: Snapshot, query: PageQuery): Snapshot {
+  return { ...snapshot, namespaces: snapshot.namespaces.filter((one) => query.finds(searchText(one))) }
+}
+
+function searchText({ pod, containers, host }: NetworkNamespace): string {
+  const names = containers.map(({ name }) => name)
+  return [pod?.namespace ?? '', pod?.name ?? '', ...names, host ? 'the node itself' : ''].join(' ')
+}
+
+function pods({ snapshot, table: sockets }: PageContent, query: PageQuery): Html {
+  return pagedTable(query, {
+    name: 'pods',
+    headers: ['Namespace', 'Pod', 'Containers', ...shown.map((k) => statusNames[k] ?? ''), 'UDP'],
+    items: snapshot?.namespaces ?? [],
+    text: searchText,
+    cells: (namespace) => {
+      const states = sockets?.namespaces.get(namespace.inode)
+      return [
+        namespace.pod?.namespace ?? '',
+        nameOf(namespace),
+        namespace.containers.map(({ name }) => name).join(', '),
+        ...shown.map((k) => (states === undefined ? '?' : (states.tcp[k] ?? 0) + (states.tcp6[k] ?? 0))),
+        states === undefined ? '?' : states.udp.sockets + states.udp6.sockets,
+      ]
+    },
+    empty: 'no containers',
   })
-  const headers = ['Namespace', 'Pod', 'Containers', ...shown.map((k) => statusNames[k] ?? ''), 'UDP']
-  return table(headers, rows, 'no containers')
 }
 
 function nameOf({ host, pod }: NetworkNamespace): string | Html {

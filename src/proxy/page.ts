@@ -1,4 +1,5 @@
-import { facts, html, renderPage, table, type Html } from '../common/html.ts'
+import { facts, html, renderPage, type Html } from '../common/html.ts'
+import { pagedTable, type PageQuery } from '../common/paged-table.ts'
 import { version } from '../common/version.ts'
 import type { NodeRecord } from '../kubernetes/records.ts'
 import type { LastScrape } from './last-scrapes.ts'
@@ -10,15 +11,13 @@ export interface PageState {
   readonly paths: readonly string[]
   readonly inFlight: number
   readonly nowMs: number
+  readonly query: PageQuery
 }
 
-/** Nodes beyond this many are not listed: the page is for people. */
-const shownNodes = 500
-
 /** The page of the proxy: the nodes, when each was last scraped, and what last went wrong. */
-export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs }: PageState): string {
+export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs, query }: PageState): string {
   const age = (ms: number): string => `${Math.max(0, Math.round((nowMs - ms) / 1_000))} s ago`
-  const rows = nodes.slice(0, shownNodes).map((node) => {
+  const cells = (node: NodeRecord): (Html | string | number)[] => {
     const last = lastScrape(node.name)
     return [
       node.name,
@@ -30,7 +29,7 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs }
         ? ''
         : html`<span class="bad">${last.error.message}</span> ${age(last.error.atMs)}`,
     ]
-  })
+  }
   const problems = Object.entries(reasons)
   const body = html`
     ${
@@ -45,8 +44,15 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs }
       ['paths', paths.join(' ')],
     ])}
     <h2>Nodes</h2>
-    ${table(['node', 'state', 'addresses', 'kubelet port', 'last scrape', 'last error'], rows, 'no node is known')}
-    ${nodes.length > shownNodes ? html`<p class="muted">… and ${nodes.length - shownNodes} more</p>` : undefined}
+    ${query.form('Show nodes that contain')}
+    ${pagedTable(query, {
+      name: 'nodes',
+      headers: ['node', 'state', 'addresses', 'kubelet port', 'last scrape', 'last error'],
+      items: nodes,
+      text: (node) => searchText(node, lastScrape(node.name)),
+      cells,
+      empty: 'no node is known',
+    })}
   `
   return renderPage({ mode: 'proxy', version, body })
 }
@@ -54,4 +60,9 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs }
 function scraped({ atMs, seconds, bytes, code }: LastScrape, age: (ms: number) => string): Html {
   const outcome = code === 'ok' ? html`<span class="ok">ok</span>` : html`<span class="bad">${code}</span>`
   return html`${outcome}, ${age(atMs)}, ${seconds.toFixed(3)} s, ${bytes} bytes`
+}
+
+function searchText({ name, internalIps, ready }: NodeRecord, last: LastScrape | undefined): string {
+  const state = ready ? 'ready' : 'not ready'
+  return [name, state, ...internalIps, last?.code ?? 'never', last?.error?.message ?? ''].join(' ')
 }

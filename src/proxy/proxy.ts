@@ -1,6 +1,7 @@
 import { never, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { opsHandler } from '../common/web/ops.ts'
+import type { PageQuery } from '../common/paged-table.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
 import type { ProxyConfig } from '../config/proxy-settings.ts'
@@ -141,8 +142,9 @@ export async function startProxyOn(
     },
     maxBytes: config.maxScrapeBytes,
   }
-  const page = (): string =>
+  const page = (query: PageQuery): string =>
     proxyPage({
+      query,
       nodes: nodes.all(),
       lastScrape: (node) => last.of(node),
       reasons: readiness.toJSON().reasons,

@@ -1,10 +1,8 @@
 import { facts, html, table, type Html } from '../common/html.ts'
+import { pagedTable, type PageQuery } from '../common/paged-table.ts'
 import { hostPort } from './core/desired.ts'
 import { kindOf } from './core/service.ts'
 import type { RegistrarStatus } from './status.ts'
-
-/** Rows of a table before the rest is only counted. */
-const maxRows = 500
 
 export interface PageFacts {
   readonly consul: string
@@ -13,8 +11,11 @@ export interface PageFacts {
 }
 
 /** The registrar's page: what is registered, skipped and why, shards, last syncs. */
-export function registrarPage(status: RegistrarStatus, { consul, backend, dryRun }: PageFacts): Html {
-  const skipped = [...status.skipped()]
+export function registrarPage(
+  status: RegistrarStatus,
+  { consul, backend, dryRun }: PageFacts,
+  query: PageQuery,
+): Html {
   const notes = [...status.notes()]
   return html`
     ${facts([
@@ -31,29 +32,18 @@ export function registrarPage(status: RegistrarStatus, { consul, backend, dryRun
       ({ services, kind, reason }) =>
         html`<p class="bad">${services.length} removals of ${kind}s are held: ${reason}.</p>`,
     )}
+    ${query.form('Show what contains')}
     <h2>Skipped</h2>
-    ${limited(
-      ['object', 'reason', 'found'],
-      [
-        ...skipped.map(({ object, reason, detail }) => [object, reason, detail]),
-        ...status.conflicts.map(({ service, owner }) => [
-          service.id,
-          'id_conflict',
-          `the ID belongs to ${owner === '' ? 'another service' : `the cluster ${owner}`}`,
-        ]),
-        ...status.refused.map(({ id, error }) => [id, 'refused', error]),
-      ],
-      'nothing is skipped',
-    )}
+    ${plainTable(query, 'skipped', ['object', 'reason', 'found'], skippedRows(status), 'nothing is skipped')}
     ${
       notes.length === 0
         ? ''
         : html`<h2>Put right</h2>
-          ${limited(
-            ['object', 'note'],
-            notes.map(({ object, note }) => [object, note]),
-            '',
-          )}`
+            ${plainTable(
+              ...([query, 'notes', ['object', 'note']] as const),
+              notes.map(({ object, note }) => [object, note]),
+              '',
+            )}`
     }
     <h2>Shards</h2>
     ${table(['shard', 'services'], shardRows(status), 'no shards')}
@@ -68,19 +58,43 @@ export function registrarPage(status: RegistrarStatus, { consul, backend, dryRun
       ]),
     )}
     <h2>Registered</h2>
-    ${limited(
-      ['service', 'ID', 'address', 'path', 'shard', 'ready'],
-      [...status.actual.values()].map(({ id, name, address, port, meta }) => [
-        name,
-        id,
-        hostPort(address, port),
-        meta['metrics_path'] ?? '',
-        meta['shard_path'] ?? '',
-        meta['ready'] ?? '',
-      ]),
-      'nothing is registered',
-    )}
+    ${pagedTable(query, {
+      name: 'registered',
+      headers: ['service', 'ID', 'address', 'path', 'shard', 'ready'],
+      items: [...status.actual.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+      text: ({ id, name, address, meta }) => [name, id, address, ...Object.values(meta)].join(' '),
+      cells: ({ id, name, address, port, meta }) => [
+        ...[name, id, hostPort(address, port)],
+        ...[meta['metrics_path'] ?? '', meta['shard_path'] ?? '', meta['ready'] ?? ''],
+      ],
+      empty: 'nothing is registered',
+    })}
   `
+}
+
+/** What is not registered, and why. */
+function skippedRows(status: RegistrarStatus): string[][] {
+  return [
+    ...[...status.skipped()].map(({ object, reason, detail }) => [object, reason, detail]),
+    ...status.conflicts.map(({ service, owner }) => [
+      service.id,
+      'id_conflict',
+      `the ID belongs to ${owner === '' ? 'another service' : `the cluster ${owner}`}`,
+    ]),
+    ...status.refused.map(({ id, error }) => [id, 'refused', error]),
+  ]
+}
+
+/** A table whose cells are what it is looked through by. */
+function plainTable(
+  query: PageQuery,
+  name: string,
+  headers: readonly string[],
+  items: readonly (readonly string[])[],
+  empty: string,
+): Html {
+  const text = (row: readonly string[]): string => row.join(' ')
+  return pagedTable(query, { name, headers, items, text, cells: (row) => row, empty })
 }
 
 function counted({ desired }: RegistrarStatus): string {
@@ -96,14 +110,4 @@ function shardRows({ actual }: RegistrarStatus): [string, number][] {
     if (shard !== undefined) counts.set(shard, (counts.get(shard) ?? 0) + 1)
   }
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1))
-}
-
-function limited(
-  headers: readonly string[],
-  rows: readonly (readonly (string | number)[])[],
-  empty: string,
-): Html {
-  const rest = rows.length - maxRows
-  return html`${table(headers, rows.slice(0, maxRows), empty)}
-  ${rest > 0 ? html`<p class="muted">and ${rest} more</p>` : ''}`
 }

@@ -76,9 +76,9 @@ export async function startRegistrar(
       handler: opsHandler({
         registry,
         readiness,
-        page: () => {
+        page: (query) => {
           const now = status()
-          const body = now === undefined ? html`<p>Starting.</p>` : registrarPage(now, facts)
+          const body = now === undefined ? html`<p>Starting.</p>` : registrarPage(now, facts, query)
           return renderPage({ mode: 'registrar', version, body })
         },
         routes: {

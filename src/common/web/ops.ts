@@ -1,18 +1,23 @@
 import type { Registry } from 'prom-client'
+import { PageQuery } from '../paged-table.ts'
 import type { Readiness } from './readiness.ts'
 import { sendError, sendJson, sendText, type Handler } from './reply.ts'
 
 export interface OpsRoutes {
   readonly registry: Registry
   readonly readiness: Readiness
-  /** Renders `/`, a whole HTML page. */
-  readonly page: () => string | Promise<string>
+  /** Renders `/`, a whole HTML page, as the reader asked for it. */
+  readonly page: (query: PageQuery) => string | Promise<string>
   /** More GET routes, by exact path; they may replace `/metrics`. */
   readonly routes?: Readonly<Record<string, Handler>>
 }
 
 /** What Kubernetes asks, which knows no user and has no certificate. */
 export const probePaths = ['/healthz', '/readyz'] as const
+
+/** Pages bring their own style and nothing else: a browser runs no script in them and fetches nothing for them. */
+const pagePolicy =
+  "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 /** `/metrics`, `/healthz`, `/readyz` and `/`, as every mode serves them, and the mode's own routes. */
 export function opsHandler({ registry, readiness, page, routes = {} }: OpsRoutes): Handler {
@@ -27,8 +32,10 @@ export function opsHandler({ registry, readiness, page, routes = {} }: OpsRoutes
       '/readyz': (_request, response) => {
         sendJson(response, readiness.ready ? 200 : 503, readiness)
       },
-      '/': async (_request, response) => {
-        sendText(response, 200, 'text/html; charset=utf-8', await page())
+      '/': async (request, response) => {
+        response.setHeader('content-security-policy', pagePolicy)
+        const text = await page(new PageQuery(request.url ?? '/'))
+        sendText(response, 200, 'text/html; charset=utf-8', text)
       },
       ...routes,
     } satisfies Record<string, Handler>),
