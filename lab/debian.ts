@@ -20,31 +20,40 @@ export function missingForDebian(): string | undefined {
   return existsSync(keyring) ? undefined : `${keyring} is missing`
 }
 
+export interface UnpackOptions {
+  /** Also all that they depend on, but for the C library, which is the machine's. @default false */
+  readonly dependencies?: boolean
+}
+
 /** Where {@link unpackDebian} puts these packages. */
-export function unpackedFolder(suite: Suite, packages: readonly string[]): string {
-  return join(cacheFolder, 'debian', suite, [...packages].sort().join('+'))
+export function unpackedFolder(
+  suite: Suite,
+  names: readonly string[],
+  { dependencies = false }: UnpackOptions = {},
+): string {
+  return join(cacheFolder, 'debian', suite, [...names].sort().join('+') + (dependencies ? '+all' : ''))
 }
 
 /**
- * Unpacks packages of a suite, without their dependencies, side by side into one folder, once; later calls find it.
+ * Unpacks packages side by side into one folder, once; later calls find it.
  *
  * @returns the folder, which has `usr/bin` and the like in it
  * @throws Error when apt cannot find or fetch one
  */
-export async function unpackDebian(suite: Suite, packages: readonly string[]): Promise<string> {
-  const root = unpackedFolder(suite, packages)
+export async function unpackDebian(
+  suite: Suite,
+  names: readonly string[],
+  options: UnpackOptions = {},
+): Promise<string> {
+  const root = unpackedFolder(suite, names, options)
   if (existsSync(root)) return root
   const work = `${root}.${process.pid}`
   const downloads = join(work, 'downloads')
   await mkdir(downloads, { recursive: true })
   const apt = await aptOptions(suite)
-  for (const name of packages) {
-    // The version is named: apt would otherwise prefer the one that the system has installed.
-    const madison = await run('apt-cache', [...apt, 'madison', name])
-    const version = madison.split('\n', 1)[0]?.split('|')[1]?.trim()
-    if (!version) throw new Error(`Cannot find the Debian package ${name} in ${suite}`)
-    await run('apt-get', [...apt, '-qq', 'download', `${name}=${version}`], { cwd: downloads })
-  }
+  const wanted =
+    options.dependencies === true ? await closure(names, apt, work) : await newest(suite, names, apt)
+  await run('apt-get', [...apt, '-qq', 'download', ...wanted], { cwd: downloads })
   const unpacked = join(work, 'root')
   for (const file of await readdir(downloads)) await run('dpkg', ['-x', join(downloads, file), unpacked])
   await rename(unpacked, root).catch((error: unknown) => {
@@ -52,6 +61,30 @@ export async function unpackDebian(suite: Suite, packages: readonly string[]): P
   })
   await rm(work, { recursive: true, force: true })
   return root
+}
+
+/** The packages as `name=version`: apt would otherwise prefer the version that the system has installed. */
+async function newest(suite: Suite, names: readonly string[], apt: readonly string[]): Promise<string[]> {
+  const wanted: string[] = []
+  for (const name of names) {
+    const madison = await run('apt-cache', [...apt, 'madison', name])
+    const version = madison.split('\n', 1)[0]?.split('|')[1]?.trim()
+    if (!version) throw new Error(`Cannot find the Debian package ${name} in ${suite}`)
+    wanted.push(`${name}=${version}`)
+  }
+  return wanted
+}
+
+/** The packages with all that they depend on, as `name=version`: what apt would install on a machine that has nothing. */
+async function closure(names: readonly string[], apt: readonly string[], work: string): Promise<string[]> {
+  const status = join(work, 'status')
+  await writeFile(status, '')
+  const asIfEmpty = ['-qq', '--print-uris', '--no-install-recommends', '-o', `Dir::State::status=${status}`]
+  const uris = await run('apt-get', [...apt, ...asIfEmpty, 'install', ...names])
+  // A line is 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE HASH, the version with %3a for a colon.
+  return [...uris.matchAll(/^'.*' ([^_]+)_([^_]+)_\S+\.deb /gm)]
+    .filter(([, name]) => name !== 'libc6')
+    .map(([, name = '', version = '']) => `${name}=${decodeURIComponent(version)}`)
 }
 
 /** apt with lists of its own for one suite; fetches them once. */

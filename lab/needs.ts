@@ -4,7 +4,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildBpf, missingBpf } from './bpf.ts'
 import { multiarch } from './clang.ts'
-import { missingForDebian, unpackDebian, unpackedFolder, type Suite } from './debian.ts'
+import { missingForDebian, unpackDebian, unpackedFolder, type Suite, type UnpackOptions } from './debian.ts'
+
+interface Listed extends UnpackOptions {
+  readonly suite: Suite
+  readonly names: readonly string[]
+}
 
 /** Debian packages that are unpacked, not installed, a name for each use. */
 const packages = {
@@ -23,7 +28,12 @@ const packages = {
   nginx: { suite: 'bookworm', names: ['nginx'] },
   etcd: { suite: 'bookworm', names: ['etcd-server', 'etcd-client'] },
   libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },
-} as const satisfies Record<string, { suite: Suite; names: readonly string[] }>
+  chromium: {
+    suite: 'bookworm',
+    names: ['chromium-headless-shell', 'fonts-dejavu-core'],
+    dependencies: true,
+  },
+} as const satisfies Record<string, Listed>
 
 export type Unpacked = keyof typeof packages
 /** What {@link prepare} makes ready. `bpf`: the compiled eBPF objects. */
@@ -44,7 +54,7 @@ export async function prepare(
         continue
       }
       if (impossible !== undefined) throw new Error(impossible)
-      await unpackDebian(packages[name].suite, packages[name].names)
+      await unpacked(name)
     } catch (error) {
       failures[name] = error instanceof Error ? error.message : String(error)
     }
@@ -52,15 +62,20 @@ export async function prepare(
   return failures
 }
 
-/** The folder that the packages of `name` are unpacked in. */
+function folderOf(name: Unpacked): string {
+  const { suite, names, ...options }: Listed = packages[name]
+  return unpackedFolder(suite, names, options)
+}
+
+/** Unpacks the packages of `name`, and gives their folder. */
 export function unpacked(name: Unpacked): Promise<string> {
-  return unpackDebian(packages[name].suite, packages[name].names)
+  const { suite, names, ...options }: Listed = packages[name]
+  return unpackDebian(suite, names, options)
 }
 
 /** The file of libbpf, unpacked, for machines that lack it. */
 export function libbpfFile(): string {
-  const { suite, names } = packages.libbpf
-  return join(unpackedFolder(suite, names), 'usr/lib', multiarch(), 'libbpf.so.1')
+  return join(folderOf('libbpf'), 'usr/lib', multiarch(), 'libbpf.so.1')
 }
 
 /** Why `need` is not met on this machine, or undefined when it is. */
@@ -76,7 +91,7 @@ export function missingFor(need: Need): string | undefined {
   if (need === 'npm registry')
     return spawnSync('npm', ['ping']).status === 0 ? undefined : 'the npm registry does not answer'
   const { suite, names } = packages[need]
-  return existsSync(unpackedFolder(suite, names))
+  return existsSync(folderOf(need))
     ? undefined
     : `the Debian packages ${names.join(', ')} (${suite}) could not be unpacked`
 }

@@ -1,8 +1,7 @@
 /** Who talks to whom on this node, few enough to be drawn: pods or their workloads on one side, their peers on the other. */
 import { formatAddress } from './address.ts'
 import type { NetworkNamespace, Snapshot } from './containers.ts'
-import type { ConnectionColumns } from './groups.ts'
-import { tcpState, type SocketTable } from './socket-table.ts'
+import { tcpState, type ConnectionRange, type SocketTable } from './socket-table.ts'
 import { wellKnownPorts } from './well-known-ports.ts'
 import { workloadName } from './workload-name.ts'
 
@@ -115,8 +114,8 @@ function sourceOf(
   return source
 }
 
-function addConnections(source: Source, columns: ConnectionColumns): void {
-  for (let row = 0; row < columns.length; row += 1) {
+function addConnections(source: Source, { columns, from, to }: ConnectionRange): void {
+  for (let row = from; row < to; row += 1) {
     const state = columns.state[row] ?? 0
     if (!drawnStates.has(state)) continue
     const sockets = columns.count[row] ?? 0
