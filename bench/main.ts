@@ -9,6 +9,7 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   proxy: async () => (await import('./proxy.ts')).proxy(),
   'proxy-soak': async () => (await import('./proxy-soak.ts')).proxySoak(),
   sockets: async () => (await import('./sockets.ts')).sockets(),
+  requests: async () => (await import('./requests.ts')).requests(),
 }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))

@@ -3,6 +3,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from 'node:net'
 import { cpus } from 'node:os'
+import { multiarch } from './clang.ts'
 import { unpacked } from './needs.ts'
 import { freePorts } from './ports.ts'
 import type { Process } from './process.ts'
@@ -10,18 +11,18 @@ import { waitFor } from './wait.ts'
 import type { WatchedCgroup } from './watched-cgroup.ts'
 
 /** A server that answers. */
-interface HttpServer {
+export interface HttpServer {
   readonly process: Process
   readonly port: number
 }
 
 /** A server with an access log, a line for each request. */
-interface LoggingServer extends HttpServer {
+export interface LoggingServer extends HttpServer {
   /** The log's file. nginx: status, method and path. */
   readonly accessLog: string
 }
 
-interface NginxOptions {
+export interface NginxOptions {
   /** Where its files go; outlives it. */
   readonly folder: string
   /** HTTP/2 without TLS. @default false */
@@ -71,6 +72,39 @@ http {
   ])
   await answering(process, port)
   return { process, port, accessLog }
+}
+
+/** Apache, whose access log has the microseconds that each request took: `MICROSECONDS STATUS PATH` a line. Serves `/file`. */
+export async function startApache(cgroup: WatchedCgroup, folder: string): Promise<LoggingServer> {
+  const root = await unpacked('apache')
+  const [port = 0] = await freePorts(1)
+  const accessLog = join(folder, 'access.log')
+  const documents = join(folder, 'documents')
+  await mkdir(documents)
+  await writeFile(join(documents, 'file'), 'x'.repeat(100_000))
+  for (const path of [folder, documents]) await chmod(path, 0o755)
+  const file = join(folder, 'httpd.conf')
+  const lines = [
+    ...[
+      `ServerRoot ${join(root, 'usr/lib/apache2')}`,
+      'ServerName localhost',
+      `PidFile ${join(folder, 'pid')}`,
+    ],
+    ...[`Listen 127.0.0.1:${port}`, `DefaultRuntimeDir ${folder}`, `ErrorLog ${join(folder, 'error.log')}`],
+    ...['LoadModule mpm_event_module modules/mod_mpm_event.so', 'User daemon', 'Group daemon'],
+    ...['LoadModule authz_core_module modules/mod_authz_core.so', `DocumentRoot ${documents}`],
+    ...[
+      'LogFormat "%D %>s %U" microseconds',
+      `CustomLog ${accessLog} microseconds`,
+      'MaxKeepAliveRequests 0',
+    ],
+  ]
+  await writeFile(file, `${lines.join('\n')}\n`)
+  const env = { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib', multiarch()) }
+  const args = ['-f', file, '-DFOREGROUND']
+  const started = await cgroup.start('apache', join(root, 'usr/sbin/apache2'), args, { env })
+  await answering(started, port)
+  return { process: started, port, accessLog }
 }
 
 /** etcd of Debian: a server in Go that speaks gRPC, and HTTP beside it. */

@@ -26,6 +26,11 @@ const packages = {
   'victoria-metrics': { suite: 'bookworm', names: ['victoria-metrics'] },
   kubectl: { suite: 'trixie', names: ['kubectl'] },
   nginx: { suite: 'bookworm', names: ['nginx'] },
+  apache: { suite: 'bookworm', names: ['apache2-bin', 'libapr1', 'libaprutil1'] },
+  h2load: {
+    suite: 'bookworm',
+    names: ['nghttp2-client', 'libev4', 'libjemalloc2', 'libnghttp2-14', 'libc-ares2'],
+  },
   etcd: { suite: 'bookworm', names: ['etcd-server', 'etcd-client'] },
   libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },
   chromium: {

@@ -1,5 +1,5 @@
 /** A cgroup of the version 2 hierarchy, as a container has one, for processes that shall be told from all others. Needs root. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { mkdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Process, type StartOptions } from './process.ts'
@@ -31,6 +31,15 @@ export class WatchedCgroup implements AsyncDisposable {
   start(name: string, command: string, args: readonly string[], options?: StartOptions): Promise<Process> {
     const enter = `echo $$ > '${join(this.#path, 'cgroup.procs')}' && exec "$0" "$@"`
     return Process.start(name, '/bin/sh', ['-c', enter, command, ...args], options)
+  }
+
+  /** Processor time that its processes have taken, in nanoseconds: /proc/PID/task/TID/schedstat. */
+  cpuNs(): number {
+    let sum = 0
+    for (const pid of readFileSync(join(this.#path, 'cgroup.procs'), 'utf8').trim().split('\n'))
+      for (const task of readdirSync(`/proc/${pid}/task`))
+        sum += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
+    return sum
   }
 
   /** Removes it, once its processes have ended. */

@@ -11,12 +11,22 @@ export type ExpositionFormat = 'prometheus' | 'openmetrics'
 /** Names and values of labels, in the order in which they are written. */
 export type Labels = Readonly<Record<string, string>>
 
+/** One observation, and the trace that it is of. */
+export interface Exemplar {
+  readonly labels: Labels
+  readonly value: number
+  /** Unix time. */
+  readonly atSeconds: number
+}
+
 /** One metric family: its samples, in the order in which they were added. */
 export class Family {
   readonly name: string
   readonly #type: MetricType
   readonly #help: string
   readonly #lines: TextBuffer
+  /** What OpenMetrics has behind samples, and where in the lines. */
+  readonly #exemplars: { readonly at: number; readonly text: string }[] = []
   #size = 0
 
   /** @param name with `_total` at its end when it is a counter */
@@ -52,12 +62,22 @@ export class Family {
    * @param bounds upper bounds of the buckets, rising; the last bucket has none
    * @param buckets how many observations are in each bucket alone: one more than `bounds`
    * @param sum of the observations
+   * @param exemplars one observation of each bucket, where there is one: only OpenMetrics gets them
    */
-  addHistogram(labels: string, bounds: readonly number[], buckets: ArrayLike<number>, sum: number): void {
+  addHistogram(
+    labels: string,
+    bounds: readonly number[],
+    buckets: ArrayLike<number>,
+    sum: number,
+    exemplars: readonly (Exemplar | undefined)[] = [],
+  ): void {
     let count = 0
     for (let index = 0; index <= bounds.length; index += 1) {
       count += buckets[index] ?? 0
       this.#add('_bucket', joinLabels(labels, `le="${formatValue(bounds[index] ?? Infinity)}"`), count)
+      const exemplar = exemplars[index]
+      if (exemplar !== undefined)
+        this.#exemplars.push({ at: this.#lines.bytes.length - 1, text: renderExemplar(exemplar) })
     }
     this.#add('_sum', labels, sum)
     this.#add('_count', labels, count)
@@ -91,14 +111,29 @@ export class Family {
     return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
   }
 
-  /** Its samples; only until it is released. */
+  /** Its samples, without exemplars; only until it is released. */
   get lines(): Uint8Array {
     return this.#lines.bytes
   }
 
+  /** Adds header and samples to a page. */
+  writeTo(page: TextBuffer, format: ExpositionFormat): void {
+    page.text(this.header(format))
+    const { lines } = this
+    let from = 0
+    for (const { at, text } of format === 'openmetrics' ? this.#exemplars : []) {
+      page.append(lines.subarray(from, at))
+      page.text(text)
+      from = at
+    }
+    page.append(from === 0 ? lines : lines.subarray(from))
+  }
+
   /** The family as text; empty without samples. */
   render(format: ExpositionFormat): string {
-    return this.header(format) + this.#lines.bytes.toString('utf8')
+    const page = new TextBuffer('')
+    this.writeTo(page, format)
+    return page.bytes.toString('utf8')
   }
 
   /** Gives its memory to the next family of this name, when nobody reads this one any more. */
@@ -126,6 +161,11 @@ export function renderLabels(labels: Labels): string {
 /** Rendered labels one behind the other; empty parts do not count. */
 export function joinLabels(...parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join(',')
+}
+
+/** OpenMetrics 1.0.0, section Exemplars. */
+function renderExemplar({ labels, value, atSeconds }: Exemplar): string {
+  return ` # {${renderLabels(labels)}} ${formatValue(value)} ${atSeconds.toFixed(3)}`
 }
 
 function escapeValue(value: string): string {

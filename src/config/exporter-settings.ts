@@ -165,6 +165,18 @@ export const exporterSettings = {
     format: integer(16, 1_000_000),
     default: 20_000,
   }),
+  otlpEndpoint: optional({
+    env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    doc: 'Where spans of watched requests go by OTLP/HTTP, as http://jaeger-collector:4318: to its /v1/traces.',
+    format: matching('URL', /^https?:\/\/[^\s/]+(\/\S*)?$/, 'an http or https URL'),
+    defaultDoc: 'no spans',
+  }),
+  observeTracePercent: setting({
+    env: 'OBSERVE_TRACE_PERCENT',
+    doc: 'How many of a hundred requests that belong to no trace become spans; those of a trace follow its own sampling.',
+    format: integer(0, 100),
+    default: 100,
+  }),
   observeBufferMib: setting({
     env: 'OBSERVE_BUFFER_MIB',
     doc: 'Size of the buffer between kernel and exporter for watched requests, in MiB; half full, HTTP/1 requests are sampled.',

@@ -36,6 +36,7 @@ import { Procfs } from './procfs.ts'
 import { ProcfsTableSource } from './procfs-table.ts'
 import { RequestMetrics } from './requests/metrics.ts'
 import { RequestObserver } from './requests/observer.ts'
+import { SpanExporter } from './requests/span-exporter.ts'
 import { Runtimes } from './runtimes/runtimes.ts'
 import { scrapeBudgetMs, Scraper, type Collection } from './scrape.ts'
 import { SharedTable } from './shared-table.ts'
@@ -113,9 +114,27 @@ export async function startExporter(
           ...{ labels, libbpf, log, snapshot: () => containers.refresh() },
           ...{ maxSeries: config.observeMaxSeries, maxConnections: config.observeMaxConnections },
           ringBytes: config.observeBufferMib << 20,
+          node: config.nodeName,
+          cgroupfs,
+          traceRatio: config.otlpEndpoint === undefined ? undefined : config.observeTracePercent / 100,
         }),
       )
     : undefined
+  if (observer !== undefined && config.otlpEndpoint !== undefined)
+    owned.use(
+      new SpanExporter({
+        ...{ endpoint: config.otlpEndpoint, log },
+        take: async (stopped) => {
+          const { spans, dropped } = await observer.takeSpans(stopped)
+          requestMetrics.spans('dropped', dropped)
+          return spans
+        },
+        resourceOf: (owner) => observer.resourceOf(owner),
+        onSpans: (outcome, spans) => {
+          requestMetrics.spans(outcome, spans)
+        },
+      }),
+    )
   const ofRequests = (reading: RequestReading): void => {
     requestMetrics.update(reading)
   }

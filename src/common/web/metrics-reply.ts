@@ -24,10 +24,7 @@ export async function sendMetrics(
 ): Promise<void> {
   const format = wantedFormat(request.headers.accept)
   const page = new TextBuffer('')
-  for (const family of [...families, ...(await registryFamilies(registry))]) {
-    page.text(family.header(format))
-    page.append(family.lines)
-  }
+  for (const family of [...families, ...(await registryFamilies(registry))]) family.writeTo(page, format)
   if (format === 'openmetrics') page.text('# EOF\n')
   const zip = page.bytes.length >= compressFrom && acceptsGzip(request.headers['accept-encoding'])
   // Level 1: a tenth of the size for a fraction of the time, and off the main thread.

@@ -1,6 +1,6 @@
-import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
+import { Family, joinLabels, renderLabels, type Exemplar } from '../../common/exposition.ts'
 import type { Collector } from '../collector.ts'
-import { durationBounds, type SeriesKind } from '../core/requests/series.ts'
+import { durationBounds, type RequestSeries, type SeriesKind } from '../core/requests/series.ts'
 import type { RequestReading } from '../ebpf/request-reader.ts'
 import type { RequestObserver } from '../requests/observer.ts'
 
@@ -73,8 +73,19 @@ function durations({ series }: RequestReading, kind: SeriesKind, name: string, w
         durationBounds,
         one.buckets,
         one.sumSeconds,
+        exemplarsOf(one),
       )
   return [family]
+}
+
+function exemplarsOf({ exemplars }: RequestSeries): (Exemplar | undefined)[] {
+  return exemplars.map(
+    (one) =>
+      one && {
+        ...{ value: one.seconds, atSeconds: one.atSeconds },
+        labels: { trace_id: one.traceId, span_id: one.spanId },
+      },
+  )
 }
 
 /** What is told as a mean only: histograms of one bucket, which keep OpenTelemetry's names and cost three lines a series. */

@@ -4,7 +4,7 @@ import type { SocketPass } from '../core/decode-socket-rows.ts'
 import type { FlatTable, SocketTableOptions } from '../core/socket-table.ts'
 import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
-import type { RequestReaderOptions, RequestReading, WatchedCgroup } from './request-reader.ts'
+import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 
 /** What the worker can be asked for, by name: what it is given and what it answers. */
@@ -24,6 +24,7 @@ export interface Calls {
   watchRequests: { given: { cgroups: readonly WatchedCgroup[] }; answer: undefined }
   /** `calls`: of gRPC, else of HTTP. */
   readRequests: { given: { calls: boolean }; answer: RequestReading }
+  takeSpans: { given: undefined; answer: TakenSpans }
   /** Releases all that is loaded, and ends the worker. */
   close: { given: undefined; answer: undefined }
 }

@@ -3,6 +3,7 @@ import type { Logger } from '../../common/logger.ts'
 import { requestLossesSize, RequestEvent } from '../core/requests/decode-event.ts'
 import type { Exchange } from '../core/requests/exchange.ts'
 import { RequestCounts, type RequestSeries } from '../core/requests/series.ts'
+import { isTraced, type ExchangeSpan } from '../core/requests/spans.ts'
 import { RequestTracker } from '../core/requests/tracker.ts'
 import { BpfObject, type BpfMap } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
@@ -20,6 +21,8 @@ export interface RequestReaderOptions {
   readonly maxSeries: number
   /** Connections that are followed at most. */
   readonly maxConnections: number
+  /** Share of the requests outside of a trace that become spans; undefined: none does, of a trace neither. */
+  readonly traceRatio?: number | undefined
   /** Told of each exchange, besides its being counted. */
   readonly onExchange?: (owner: string, exchange: Exchange) => void
   readonly log: Logger
@@ -52,6 +55,14 @@ export interface OwnedSeries extends RequestSeries {
   readonly owner: string
 }
 
+/** See `takeSpans`. */
+export interface TakenSpans {
+  readonly spans: readonly ExchangeSpan[]
+  readonly dropped: number
+}
+
+/** Spans that wait to be taken at most. */
+const maxSpans = 8_192
 /** Records that are read before others have their turn. */
 const batch = 5_000
 /** How soon the ring is looked at again, in milliseconds: after it had something, and at most. */
@@ -74,6 +85,8 @@ export class RequestReader implements Disposable {
   readonly #event = new RequestEvent()
   readonly #watched = new Map<number, string>()
   readonly #lastWatched = new Map<string, number>()
+  #spans: ExchangeSpan[] = []
+  #droppedSpans = 0
   #timer: NodeJS.Timeout | undefined
   #pauseMs = idleMs
   #sweptAt = performance.now()
@@ -90,6 +103,7 @@ export class RequestReader implements Disposable {
     ringBytes,
     maxSeries,
     maxConnections,
+    traceRatio,
     onExchange,
     log,
   }: RequestReaderOptions) {
@@ -104,11 +118,13 @@ export class RequestReader implements Disposable {
     this.#counts = new RequestCounts({ maxSeries })
     this.#tracker = new RequestTracker({
       maxConnections,
-      onExchange: (cgroupId, exchange) => {
+      onExchange: (cgroupId, exchange, remoteAddress, remotePort) => {
         const owner = this.#watched.get(cgroupId)
         if (owner === undefined) return
         this.#counts.add(owner, exchange, this.#unixOffsetSeconds)
         onExchange?.(owner, exchange)
+        if (traceRatio !== undefined && isTraced(exchange, traceRatio, Math.random()))
+          this.#addSpan({ owner, exchange, remoteAddress, remotePort })
       },
     })
     for (const program of this.#object.programs()) owned.use(program.attach(libbpf, log))
@@ -152,8 +168,22 @@ export class RequestReader implements Disposable {
     }
   }
 
+  /** The spans that have come about since the last call, and how many had no room. */
+  takeSpans(): TakenSpans {
+    this.#drain(Infinity)
+    const taken = { spans: this.#spans, dropped: this.#droppedSpans }
+    this.#spans = []
+    this.#droppedSpans = 0
+    return taken
+  }
+
   [Symbol.dispose](): void {
     this.#owned.dispose()
+  }
+
+  #addSpan(span: ExchangeSpan): void {
+    if (this.#spans.length < maxSpans) this.#spans.push(span)
+    else this.#droppedSpans += 1
   }
 
   #schedule(ms: number): void {

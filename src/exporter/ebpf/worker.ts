@@ -68,6 +68,7 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
     return undefined
   },
   readRequests: ({ calls }) => opened(requests).read(calls),
+  takeSpans: () => opened(requests).takeSpans(),
   close: () => {
     owned.dispose()
     port.close()

@@ -5,6 +5,8 @@ import type { RequestReading } from '../ebpf/request-reader.ts'
 export class RequestMetrics {
   readonly #connections
   readonly #totals: readonly RunningTotal[]
+  readonly #exported
+  readonly #dropped
 
   constructor(registry: Registry) {
     const registers = [registry]
@@ -38,6 +40,16 @@ export class RequestMetrics {
       help: 'Connections that were given up, because there were more than OBSERVE_MAX_CONNECTIONS.',
       registers,
     })
+    this.#exported = new Counter({
+      name: 'podsonar_spans_exported_total',
+      help: 'Spans that the OTLP receiver took.',
+      registers,
+    })
+    this.#dropped = new Counter({
+      name: 'podsonar_spans_dropped_total',
+      help: 'Spans that were thrown away, because the OTLP receiver did not take them or they were too many.',
+      registers,
+    })
     this.#totals = [
       new RunningTotal(lost, (reading) => reading.lost),
       new RunningTotal(sampledOut, (reading) => reading.sampledOut),
@@ -46,7 +58,13 @@ export class RequestMetrics {
       new RunningTotal(evicted, (reading) => reading.evicted),
     ]
     // Absent, not zero, where no requests are watched.
+    for (const metric of [this.#exported, this.#dropped]) metric.remove()
     for (const metric of [this.#connections, lost, sampledOut, folded, dropped, evicted]) metric.remove()
+  }
+
+  spans(outcome: 'exported' | 'dropped', spans: number): void {
+    if (outcome === 'exported') this.#exported.inc(spans)
+    else this.#dropped.inc(spans)
   }
 
   update(reading: RequestReading): void {

@@ -2,21 +2,28 @@
 import { describeError, errorCode, PodsonarError } from '../../common/errors.ts'
 import { pause } from '../../common/lifecycle.ts'
 import type { Logger } from '../../common/logger.ts'
-import type { Snapshot } from '../core/containers.ts'
+import type { Cgroupfs } from '../cgroupfs.ts'
+import type { Pod, Snapshot } from '../core/containers.ts'
 import type { LabelMaker } from '../core/labels.ts'
 import { isChosen, type Choice } from '../core/requests/choose.ts'
+import type { Attributes } from '../core/requests/spans.ts'
 import { explainEbpfError } from '../ebpf/obstacle.ts'
-import type { RequestReading, WatchedCgroup } from '../ebpf/request-reader.ts'
+import type { RequestReading, TakenSpans, WatchedCgroup } from '../ebpf/request-reader.ts'
 import { EbpfWorker } from '../ebpf/worker-client.ts'
 
 export interface RequestObserverOptions {
   readonly choice: Choice
   readonly labels: LabelMaker
   readonly snapshot: () => Promise<Snapshot>
+  readonly cgroupfs: Cgroupfs
+  /** Name of this node. */
+  readonly node: string
   readonly libbpf: string | undefined
   readonly maxSeries: number
   readonly maxConnections: number
   readonly ringBytes: number
+  /** See RequestReaderOptions. */
+  readonly traceRatio: number | undefined
   readonly log: Logger
 }
 
@@ -38,6 +45,8 @@ export class RequestObserver implements AsyncDisposable {
   #problem: { readonly error: PodsonarError; readonly at: number } | undefined
   #watched: readonly WatchedCgroup[] = []
   #lastNeeded = -Infinity
+  /** By owner. */
+  #resources = new Map<string, Attributes>()
 
   constructor(options: RequestObserverOptions) {
     this.#options = options
@@ -60,6 +69,16 @@ export class RequestObserver implements AsyncDisposable {
     if (this.#problem !== undefined && this.#watched.length > 0) throw this.#problem.error
     if (!this.#isOpen) return undefined
     return this.#worker.call('readRequests', { calls }, signal)
+  }
+
+  /** The spans that have come about since the last call. */
+  async takeSpans(signal: AbortSignal): Promise<TakenSpans> {
+    return this.#isOpen ? this.#worker.call('takeSpans', undefined, signal) : { spans: [], dropped: 0 }
+  }
+
+  /** What spans say of the container with these labels. */
+  resourceOf(owner: string): Attributes {
+    return this.#resources.get(owner) ?? {}
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,11 +104,19 @@ export class RequestObserver implements AsyncDisposable {
   }
 
   async #update({ containers }: Snapshot): Promise<void> {
-    const { choice, labels } = this.#options
-    this.#watched = containers.flatMap(({ pod, name, cgroupId }) =>
+    const { choice, labels, node, cgroupfs } = this.#options
+    this.#watched = containers.flatMap(({ pod, name, cgroupId, cgroups }) =>
       pod !== undefined && cgroupId !== 0 && isChosen(choice, pod)
-        ? { cgroupId, owner: labels.owner(pod, name) }
+        ? [cgroupId, ...cgroupfs.idsBelow(cgroups)].map((id) => ({
+            cgroupId: id,
+            owner: labels.owner(pod, name),
+          }))
         : [],
+    )
+    this.#resources = new Map(
+      containers.flatMap(({ pod, name }) =>
+        pod === undefined ? [] : [[labels.owner(pod, name), resourceAttributes(pod, name, node)]],
+      ),
     )
     const now = performance.now()
     if (this.#watched.length > 0) this.#lastNeeded = now
@@ -103,9 +130,9 @@ export class RequestObserver implements AsyncDisposable {
 
   async #open(now: number): Promise<void> {
     if (this.#problem !== undefined && now - this.#problem.at < retryMs) return
-    const { libbpf, maxSeries, maxConnections, ringBytes, log } = this.#options
+    const { libbpf, maxSeries, maxConnections, ringBytes, traceRatio, log } = this.#options
     try {
-      await this.#worker.call('openRequests', { libbpf, maxSeries, maxConnections, ringBytes })
+      await this.#worker.call('openRequests', { libbpf, maxSeries, maxConnections, ringBytes, traceRatio })
       this.#isOpen = true
       this.#problem = undefined
       log.info(
@@ -122,5 +149,18 @@ export class RequestObserver implements AsyncDisposable {
       const code = errorCode(error) ?? 'bpf_failed'
       this.#problem = { error: new PodsonarError(code, `Cannot watch requests: ${reason}`), at: now }
     }
+  }
+}
+
+/** As the conventions for Kubernetes name them; a service is called as its pod's labels say, else as the pod. */
+function resourceAttributes(pod: Pod, container: string, node: string): Attributes {
+  return {
+    'service.name': pod.labels['app.kubernetes.io/name'] ?? pod.labels['app'] ?? pod.name,
+    'k8s.namespace.name': pod.namespace,
+    'k8s.pod.name': pod.name,
+    'k8s.pod.uid': pod.uid,
+    'k8s.container.name': container,
+    'k8s.node.name': node,
+    'telemetry.source': 'podsonar',
   }
 }

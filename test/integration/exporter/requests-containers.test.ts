@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Containerd, type ContainerSpec } from '../../../lab/containerd.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
+import { OtlpReceiver } from '../../../lab/otlp-receiver.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
@@ -32,10 +33,12 @@ describeWith(['root', 'containerd', 'bpf'], 'requests of pods on a real containe
       ...{ name: 'annotated', namespace: 'lab', containers: [web] },
       annotations: { 'podsonar.io/observe': 'true' },
     })
+    await using receiver = await OtlpReceiver.start()
     const plain = await containerd.runPod({ name: 'plain', namespace: 'lab', containers: [web] })
     await using exporter = await Program.start(['exporter'], {
       ...{ RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), LOG_LEVEL: 'info' },
       ...{ OBSERVE_NAMESPACES: 'shop', OBSERVE_SELECTOR: 'tier in (web),!batch', COLLECTORS: 'http,grpc' },
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
     })
     const url = await exporter.url()
     const ask = async (ip: string, path: string): Promise<void> => {
@@ -68,6 +71,20 @@ describeWith(['root', 'containerd', 'bpf'], 'requests of pods on a real containe
       expect(Object.keys(counts).filter((key) => /plain|kept-out|secret/.test(key))).toEqual([])
       return true
     })
+    const traceId = '0af7651916cd43dd8448eb211c80319c'
+    const traceparent = `00-${traceId}-b7ad6b7169203331-01`
+    await (await fetch(`http://${annotated.ip}:8080/traced`, { headers: { traceparent } })).text()
+    const span = await waitFor('the span', () => receiver.spans.find((one) => one.traceId === traceId))
+    expect(span).toMatchObject({
+      ...{ name: 'GET /traced', kind: 'SPAN_KIND_SERVER', parentSpanId: 'b7ad6b7169203331' },
+      resource: { 'service.name': 'annotated', 'k8s.namespace.name': 'lab', 'k8s.container.name': 'web' },
+    })
+    expect(receiver.spans.filter(({ name }) => name === 'GET /items/{number}').length).toBe(4)
+    expect(receiver.faults).toEqual([])
+    const open = await fetch(`${url}/metrics`, { headers: { accept: 'application/openmetrics-text' } })
+    expect(await open.text()).toMatch(
+      /_bucket\{[^}]*http_route="\/traced"[^}]*\} 1 # \{trace_id="0af7651916cd43dd8448eb211c80319c",span_id="b7ad6b7169203331"\} 0\.\d+ \d+\.\d+\n/,
+    )
     const [first] = annotated.containers
     if (first === undefined) throw new Error('no container')
     await containerd.removeContainer(first)

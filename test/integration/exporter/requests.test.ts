@@ -1,30 +1,43 @@
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { TemporaryFolder } from '../../../lab/files.ts'
-import { startEtcd, startNginx, startPython } from '../../../lab/http-servers.ts'
+import { startApache, startEtcd, startNginx, startPython } from '../../../lab/http-servers.ts'
 import { libbpfFile, unpacked } from '../../../lab/needs.ts'
 import { run } from '../../../lab/process.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { WatchedCgroup } from '../../../lab/watched-cgroup.ts'
 import { silentLogger } from '../../../src/common/logger.ts'
+import type { Exchange } from '../../../src/exporter/core/requests/exchange.ts'
 import { RequestReader } from '../../../src/exporter/ebpf/request-reader.ts'
 import { describeWith } from '../../setup/needs.ts'
 
 const nodeServer = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
 const execute = promisify(execFile)
 
-function openReader(cgroups: Readonly<Record<string, WatchedCgroup>>): RequestReader {
+function openReader(
+  cgroups: Readonly<Record<string, WatchedCgroup>>,
+  ringBytes?: number,
+  onExchange: (exchange: Exchange) => void = () => undefined,
+): RequestReader {
   const reader = new RequestReader({
-    ...{ libbpf: libbpfFile(), log: silentLogger, maxSeries: 500, maxConnections: 2_000 },
+    ...{ libbpf: libbpfFile(), log: silentLogger, maxSeries: 500, maxConnections: 2_000, ringBytes },
+    onExchange: (_owner, exchange) => {
+      onExchange(exchange)
+    },
   })
   reader.watch(Object.entries(cgroups).map(([owner, { id }]) => ({ owner, cgroupId: id })))
   return reader
+}
+
+function percentile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN
 }
 
 /** How often each `owner kind method route status` (`owner kind method status` of calls) was counted. */
@@ -133,6 +146,79 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
     )
   })
 
+  it('are sampled when nobody reads, and the next one of the connection counts for those left out', async () => {
+    await using folder = await TemporaryFolder.create('nginx')
+    await using cgroup = await WatchedCgroup.create()
+    const nginx = await startNginx(cgroup, { folder: folder.path })
+    await using _nginx = nginx.process
+    using reader = openReader({ nginx: cgroup }, 262_144)
+
+    // Synchronous: the reader, in this thread, has no turn.
+    execFileSync('curl', ['-s', '-o', '/dev/null', `http://127.0.0.1:${nginx.port}/[1-3000]`])
+
+    const { sampledOut, lost } = reader.read(false)
+    const count = counted(reader)['nginx http_server GET /{number} 200'] ?? 0
+    expect(lost).toBe(0)
+    expect(sampledOut).toBeGreaterThan(1_000)
+    // Those left out last still wait for the next one.
+    expect(count).toBeLessThanOrEqual(3_000)
+    expect(count).toBeGreaterThan(2_700)
+  })
+
+  it('are lost and told as lost when the buffer is full, and never paired wrongly', async () => {
+    await using folder = await TemporaryFolder.create('nginx')
+    await using cgroup = await WatchedCgroup.create()
+    const nginx = await startNginx(cgroup, { folder: folder.path })
+    await using _nginx = nginx.process
+    using reader = openReader({ nginx: cgroup }, 65_536)
+    const base = `http://127.0.0.1:${nginx.port}`
+
+    const filler = ['-H', `X-Filler: ${'f'.repeat(3_000)}`]
+    for (let round = 0; round < 3; round += 1)
+      execFileSync('curl', [
+        '-s',
+        '-o',
+        '/dev/null',
+        ...filler,
+        `${base}/status/s404`,
+        ...Array<string>(200).fill(`${base}/a`),
+      ])
+    await run('curl', ['-s', '-o', '/dev/null', `${base}/after`])
+
+    await waitFor('the last one', () => counted(reader)['nginx http_server GET /after 200'] === 1)
+    const counts = counted(reader)
+    expect(Object.keys(counts).sort()).toEqual([
+      ...['nginx http_server GET /a 200', 'nginx http_server GET /after 200'],
+      'nginx http_server GET /status/s404 404',
+    ])
+    expect(reader.read(false).lost + reader.read(false).sampledOut).toBeGreaterThan(0)
+    expect(counts['nginx http_server GET /a 200']).toBeLessThanOrEqual(600)
+    expect(counts['nginx http_server GET /status/s404 404']).toBeLessThanOrEqual(3)
+  })
+
+  it('of a connection that stood before are counted when the programs are loaded anew', async () => {
+    await using folder = await TemporaryFolder.create('nginx')
+    await using cgroup = await WatchedCgroup.create()
+    const nginx = await startNginx(cgroup, { folder: folder.path })
+    await using _nginx = nginx.process
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const ask = async (path: string): Promise<void> => {
+      const [response] = (await once(
+        get({ port: nginx.port, host: '127.0.0.1', path, agent }),
+        'response',
+      )) as [IncomingMessage]
+      await once(response.resume(), 'end')
+    }
+
+    await ask('/before')
+    for (const path of ['/first', '/second']) {
+      using reader = openReader({ nginx: cgroup })
+      await ask(path)
+      await untilCounted(reader, { [`nginx http_server GET ${path} 200`]: 1 })
+    }
+    agent.destroy()
+  })
+
   it('are counted on HTTP/2 without TLS, streams interleaved', async () => {
     await using folder = await TemporaryFolder.create('nginx')
     await using cgroup = await WatchedCgroup.create()
@@ -154,6 +240,39 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
       'nginx http_server GET /items/{number} 200': 40,
       'nginx http_server GET /file/large 200': 1,
     })
+  })
+})
+
+describeWith(['root', 'bpf', 'apache'], 'requests of Apache', () => {
+  it('take as long as its log says, at the median and at the 99th percentile', async () => {
+    await using folder = await TemporaryFolder.create('apache')
+    await using cgroup = await WatchedCgroup.create()
+    const apache = await startApache(cgroup, folder.path)
+    await using _apache = apache.process
+    const ours: number[] = []
+    using reader = openReader({ apache: cgroup }, undefined, ({ startNs, endNs }) =>
+      ours.push((endNs - startNs) / 1e3),
+    )
+    for (let index = 0; index < 2_000; index += 1)
+      await (
+        await fetch(`http://127.0.0.1:${apache.port}/${index % 4 === 0 ? 'file' : 'missing'}`)
+      ).arrayBuffer()
+
+    const logged = await waitFor('the access log', async () => {
+      const lines = (await readFile(apache.accessLog, 'utf8')).trim().split('\n')
+      return lines.length === 2_000 && lines.map((line) => Number(line.split(' ')[0]))
+    })
+    await untilCounted(reader, {
+      'apache http_server GET /file 200': 500,
+      'apache http_server GET /missing 404': 1_500,
+    })
+    for (const share of [0.5, 0.99]) {
+      const [actual, expected] = [percentile(ours, share), percentile(logged, share)]
+      const difference = Math.abs(actual - expected)
+      expect(difference, `p${share * 100}: ${actual} µs, logged ${expected} µs`).toBeLessThan(
+        Math.max(100, expected / 10),
+      )
+    }
   })
 })
 

@@ -171,7 +171,7 @@ function errorOf(side: Exchange['side'], status: number | undefined): { error_ty
   return status >= (side === 'server' ? 500 : 400) ? { error_type: String(status) } : {}
 }
 
-function serverOf(
+export function serverOf(
   authority: string | undefined,
   scheme: string,
 ): { server_address: string; server_port: string } {
@@ -184,14 +184,14 @@ function serverOf(
 }
 
 /** The parts of a traceparent header: https://www.w3.org/TR/trace-context/#traceparent-header. */
-interface TraceParent {
+export interface TraceParent {
   readonly traceId: string
   readonly parentId: string
   readonly sampled: boolean
 }
 
 /** Undefined when there is none, or it is not valid. */
-function parseTraceparent(value: string | undefined): TraceParent | undefined {
+export function parseTraceparent(value: string | undefined): TraceParent | undefined {
   const match =
     value === undefined
       ? null

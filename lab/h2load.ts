@@ -1,0 +1,58 @@
+/** Loads of HTTP and gRPC requests, made by nghttp2's h2load. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { multiarch } from './clang.ts'
+import { unpacked } from './needs.ts'
+import { run } from './process.ts'
+
+/** What a load came to. */
+export interface Load {
+  /** Requests that were answered. */
+  readonly done: number
+  readonly perSecond: number
+}
+
+export interface LoadOptions {
+  readonly seconds: number
+  /** Over all connections. @default as many as the server takes */
+  readonly requestsPerSecond?: number
+}
+
+const connections = 16
+
+/** Keep-alive HTTP/1.1 requests of these paths in turn. */
+export function loadHttp(
+  port: number,
+  { seconds, requestsPerSecond, paths = ['/'] }: LoadOptions & { readonly paths?: readonly string[] },
+): Promise<Load> {
+  const rate = requestsPerSecond === undefined ? [] : [`--rps=${requestsPerSecond / connections}`]
+  const urls = paths.map((path) => `http://127.0.0.1:${port}${path}`)
+  return h2load(['--h1', '-c', String(connections), '-D', String(seconds), ...rate, ...urls])
+}
+
+/** Calls of etcd's Range, of a key that there is not, eight at a time on each connection. */
+export async function loadGrpc(
+  port: number,
+  { seconds, folder }: LoadOptions & { readonly folder: string },
+): Promise<Load> {
+  const message = join(folder, 'range-request')
+  // Not compressed, three bytes: field 1, the key "k".
+  await writeFile(message, Buffer.from([0, 0, 0, 0, 3, 0x0a, 1, 0x6b]))
+  const headers = ['-H', 'content-type: application/grpc', '-H', 'te: trailers']
+  const url = `http://127.0.0.1:${port}/etcdserverpb.KV/Range`
+  return h2load(['-c', '4', '-m', '8', '-D', String(seconds), '-d', message, ...headers, url])
+}
+
+/** On the last processor: servers that are measured have the first for themselves. */
+async function h2load(args: readonly string[]): Promise<Load> {
+  const root = await unpacked('h2load')
+  const libraries = join(root, 'usr/lib', multiarch())
+  const output = await run('taskset', ['-c', '1', join(root, 'usr/bin/h2load'), '-t', '1', ...args], {
+    env: { ...process.env, LD_LIBRARY_PATH: libraries },
+  })
+  const done = /(\d+) done, (\d+) succeeded/.exec(output)?.[1]
+  const perSecond = /finished in [^,]+, ([\d.]+) req\/s/.exec(output)?.[1]
+  if (done === undefined || perSecond === undefined || done === '0')
+    throw new Error(`h2load did nothing: ${output.slice(0, 1_000)}`)
+  return { done: Number(done), perSecond: Number(perSecond) }
+}
