@@ -31,6 +31,10 @@ export interface RequestObserverOptions {
 const followEveryMs = 2_000
 /** How long programs stay attached when no chosen pod is left, in milliseconds. */
 const lingerMs = 300_000
+/** Resources of containers that are gone, at most, besides as many as there are containers. */
+const spareResources = 100
+/** What calls fail with when the programs are gone with their worker. */
+const lostPrograms: ReadonlySet<string> = new Set(['ebpf_not_open', 'ebpf_worker_ended'])
 /** After how long programs that could not be loaded are tried again, in milliseconds. */
 const retryMs = 60_000
 
@@ -46,7 +50,7 @@ export class RequestObserver implements AsyncDisposable {
   #watched: readonly WatchedCgroup[] = []
   #lastNeeded = -Infinity
   /** By owner. */
-  #resources = new Map<string, Attributes>()
+  readonly #resources = new Map<string, Attributes>()
 
   constructor(options: RequestObserverOptions) {
     this.#options = options
@@ -93,7 +97,8 @@ export class RequestObserver implements AsyncDisposable {
       try {
         await this.#update(await this.#options.snapshot())
       } catch (error) {
-        this.#isOpen = false
+        // A worker that ended lost its programs; a runtime that does not answer for a moment changes nothing.
+        if (lostPrograms.has(errorCode(error) ?? '')) this.#isOpen = false
         this.#options.log.debug(
           { event: 'requests_not_followed', error: describeError(error) },
           'Chosen pods could not be looked at',
@@ -113,11 +118,10 @@ export class RequestObserver implements AsyncDisposable {
           }))
         : [],
     )
-    this.#resources = new Map(
-      containers.flatMap(({ pod, name }) =>
-        pod === undefined ? [] : [[labels.owner(pod, name), resourceAttributes(pod, name, node)]],
-      ),
-    )
+    // Kept for a while after a container's end: its last spans may still come.
+    if (this.#resources.size > 2 * containers.length + spareResources) this.#resources.clear()
+    for (const { pod, name } of containers)
+      if (pod !== undefined) this.#resources.set(labels.owner(pod, name), resourceAttributes(pod, name, node))
     const now = performance.now()
     if (this.#watched.length > 0) this.#lastNeeded = now
     else if (this.#isOpen && now - this.#lastNeeded > lingerMs) {
