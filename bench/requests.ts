@@ -136,7 +136,7 @@ class Watching implements AsyncDisposable {
 
   static async start(cgroup: WatchedCgroup): Promise<Watching> {
     const watching = new Watching()
-    const options = { libbpf: libbpfFile(), maxSeries: 2_000, maxConnections: 20_000 }
+    const options = { libbpf: libbpfFile(), maxSeries: 2_000, maxConnections: 20_000, cpuShare: 0.1 }
     await watching.#worker.call('openRequests', options)
     await watching.#worker.call('watchRequests', { cgroups: [{ cgroupId: cgroup.id, owner: 'it' }] })
     return watching

@@ -25,9 +25,13 @@ export function loadHttp(
   port: number,
   { seconds, requestsPerSecond, paths = ['/'] }: LoadOptions & { readonly paths?: readonly string[] },
 ): Promise<Load> {
-  const rate = requestsPerSecond === undefined ? [] : [`--rps=${requestsPerSecond / connections}`]
+  // h2load asks for each of several URLs only once when it is given a time instead of a number.
+  const amount =
+    requestsPerSecond === undefined
+      ? ['-D', String(seconds)]
+      : ['-n', String(requestsPerSecond * seconds), `--rps=${requestsPerSecond / connections}`]
   const urls = paths.map((path) => `http://127.0.0.1:${port}${path}`)
-  return h2load(['--h1', '-c', String(connections), '-D', String(seconds), ...rate, ...urls])
+  return h2load(['--h1', '-c', String(connections), ...amount, ...urls])
 }
 
 /** Calls of etcd's Range, of a key that there is not, eight at a time on each connection. */

@@ -177,6 +177,12 @@ export const exporterSettings = {
     format: integer(0, 100),
     default: 100,
   }),
+  observeCpuPercent: setting({
+    env: 'OBSERVE_CPU_PERCENT',
+    doc: 'How much of a processor the reading of watched requests may take, about: beyond, HTTP/1 requests are sampled.',
+    format: integer(1, 100),
+    default: 10,
+  }),
   observeBufferMib: setting({
     env: 'OBSERVE_BUFFER_MIB',
     doc: 'Size of the buffer between kernel and exporter for watched requests, in MiB; half full, HTTP/1 requests are sampled.',

@@ -116,6 +116,7 @@ export async function startExporter(
           ringBytes: config.observeBufferMib << 20,
           node: config.nodeName,
           cgroupfs,
+          cpuShare: config.observeCpuPercent / 100,
           traceRatio: config.otlpEndpoint === undefined ? undefined : config.observeTracePercent / 100,
         }),
       )

@@ -78,6 +78,13 @@ struct {
 	__type(value, __u32);
 } chosen SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct request_settings);
+} settings SEC(".maps");
+
 enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_HTTP1, PROTOCOL_HTTP2 };
 
 /* A socket that is watched; ends with it. */
@@ -127,6 +134,15 @@ struct {
 	__type(value, struct draft);
 } drafts SEC(".maps");
 
+/* The settings, unless the filter says that the cgroup is not chosen: far cheaper than the hash map. */
+static __always_inline struct request_settings *settings_of(__u64 cgroup)
+{
+	__u32 zero = 0;
+	struct request_settings *set = bpf_map_lookup_elem(&settings, &zero);
+
+	return set && (set->filter[(cgroup >> 6) & 63] >> (cgroup & 63)) & 1 ? set : 0;
+}
+
 static __always_inline struct request_losses *losses_here(void)
 {
 	__u32 zero = 0;
@@ -151,15 +167,15 @@ static __always_inline bool begins_frame(const __u8 *start, __u32 length)
 	return length >= 8 && start[0] == 0 && start[1] <= 0x40 && start[3] <= 9 && (start[4] & ~0x2d) == 0 && start[5] == 0;
 }
 
-/* Whether this exchange is left out because user space does not keep up; asked for where one begins. */
-static __always_inline bool too_busy(void)
+/* Whether this exchange is left out because user space does not keep up, or shall not; asked for where one begins. */
+static __always_inline bool too_busy(__u32 mask)
 {
 	__u64 size = bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
-	if (waiting < size / 2)
-		return false;
-	return bpf_get_prandom_u32() & (waiting < size / 4 * 3 ? 3 : 31);
+	if (waiting >= size / 2)
+		mask |= waiting < size / 4 * 3 ? 3 : 31;
+	return mask && (bpf_get_prandom_u32() & mask);
 }
 
 /* Where the bytes of the current system call are: one place, or vectors. */
@@ -341,7 +357,9 @@ static __always_inline int moved(struct sock *sk, int moved_length, int flags, _
 	if (moved_length <= 0 || sk->sk_protocol != IPPROTO_TCP || (direction == EVENT_RECEIVED && (flags & MSG_PEEK)))
 		return 0;
 	cgroup = cgroup_of(sk);
-	if (!bpf_map_lookup_elem(&chosen, &cgroup))
+	struct request_settings *set = settings_of(cgroup);
+
+	if (!set || !bpf_map_lookup_elem(&chosen, &cgroup))
 		return 0;
 	struct watched *watched = watch(sk);
 
@@ -351,7 +369,7 @@ static __always_inline int moved(struct sock *sk, int moved_length, int flags, _
 	watched->offsets[direction & 1] = offset + length;
 	watched->events++;
 	if (watched->protocol == PROTOCOL_HTTP1 && direction == watched->requests && watched->last != direction) {
-		watched->leaving_out = too_busy();
+		watched->leaving_out = too_busy(set->sample_mask);
 		if (watched->leaving_out) {
 			struct request_losses *loss = losses_here();
 

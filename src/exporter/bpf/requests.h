@@ -38,6 +38,15 @@ _Static_assert(__builtin_offsetof(struct request_event, length) == 32, "request_
 _Static_assert(__builtin_offsetof(struct request_event, kind) == 50, "request_event.kind");
 _Static_assert(__builtin_offsetof(struct request_event, remote_address) == 56, "request_event.remote_address");
 
+/* What user space tells the programs. */
+struct request_settings {
+	__u32 sample_mask; /* of exchanges, one in this plus one is recorded: 0, 1, 3, 7 … */
+	__u32 reserved;
+	__u64 filter[64]; /* a bit for each chosen cgroup, by its id modulo their number: no bit, not chosen */
+};
+_Static_assert(sizeof(struct request_settings) == 520, "request_settings: change core/requests/settings.ts too");
+_Static_assert(__builtin_offsetof(struct request_settings, filter) == 8, "request_settings.filter");
+
 /* What was not recorded, on one processor. */
 struct request_losses {
 	__u64 events; /* for want of room in the ring */

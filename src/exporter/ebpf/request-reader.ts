@@ -4,6 +4,7 @@ import { requestLossesSize, RequestEvent } from '../core/requests/decode-event.t
 import type { Exchange } from '../core/requests/exchange.ts'
 import { RequestCounts, type RequestSeries } from '../core/requests/series.ts'
 import { isTraced, type ExchangeSpan } from '../core/requests/spans.ts'
+import { encodeSettings, nextSampleMask } from '../core/requests/settings.ts'
 import { RequestTracker } from '../core/requests/tracker.ts'
 import { BpfObject, type BpfMap } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
@@ -23,6 +24,8 @@ export interface RequestReaderOptions {
   readonly maxConnections: number
   /** Share of the requests outside of a trace that become spans; undefined: none does, of a trace neither. */
   readonly traceRatio?: number | undefined
+  /** Share of a processor that reading may take, about: of HTTP/1 requests some are left out then. @default 1 */
+  readonly cpuShare?: number | undefined
   /** Told of each exchange, besides its being counted. */
   readonly onExchange?: (owner: string, exchange: Exchange) => void
   readonly log: Logger
@@ -72,11 +75,15 @@ const keepMs = 300_000
 /** After how long a silent connection is taken for ended: its end was lost, or it was stopped being watched. */
 const silentNs = 600e9
 const sweepMs = 30_000
+/** How often sampling is looked at. */
+const adjustMs = 250
 
 export class RequestReader implements Disposable {
   readonly #owned: DisposableStack
   readonly #object: BpfObject
   readonly #chosen: BpfMap
+  readonly #settings: BpfMap
+  readonly #cpuShare: number
   readonly #losses: BpfMap
   readonly #ring: RingBuffer
   readonly #processors: number
@@ -87,6 +94,10 @@ export class RequestReader implements Disposable {
   readonly #lastWatched = new Map<string, number>()
   #spans: ExchangeSpan[] = []
   #droppedSpans = 0
+  #sampleMask = 0
+  /** Milliseconds that reading took since the sampling was last looked at. */
+  #busyMs = 0
+  #adjustedAt = performance.now()
   #timer: NodeJS.Timeout | undefined
   #pauseMs = idleMs
   #sweptAt = performance.now()
@@ -104,6 +115,7 @@ export class RequestReader implements Disposable {
     maxSeries,
     maxConnections,
     traceRatio,
+    cpuShare = 1,
     onExchange,
     log,
   }: RequestReaderOptions) {
@@ -112,6 +124,8 @@ export class RequestReader implements Disposable {
     const maxEntries = ringBytes === undefined ? {} : { events: ringBytes }
     this.#object = owned.use(BpfObject.load(libbpf, bpfObjectFile('requests', objects), { maxEntries, log }))
     this.#chosen = this.#object.map('chosen')
+    this.#settings = this.#object.map('settings')
+    this.#cpuShare = cpuShare
     this.#losses = this.#object.map('losses')
     this.#ring = owned.use(new RingBuffer(this.#object.map('events')))
     this.#processors = libbpf.native.libbpf_num_possible_cpus()
@@ -150,6 +164,7 @@ export class RequestReader implements Disposable {
       this.#chosen.delete(keyOf(cgroupId))
       this.#watched.delete(cgroupId)
     }
+    this.#tell()
     for (const [owner, at] of this.#lastWatched) if (now - at > keepMs) this.#lastWatched.delete(owner)
     this.#counts.keep(new Set(this.#lastWatched.keys()))
   }
@@ -190,6 +205,7 @@ export class RequestReader implements Disposable {
     this.#timer = setTimeout(() => {
       const records = this.#drain(batch)
       this.#pauseMs = records > 0 ? busyMs : Math.min(idleMs, this.#pauseMs * 2)
+      this.#adjust()
       this.#sweep()
       this.#schedule(records === batch ? 0 : this.#pauseMs)
     }, ms)
@@ -197,9 +213,28 @@ export class RequestReader implements Disposable {
 
   #drain(limit: number): number {
     const event = this.#event
-    return this.#ring.drain(limit, (memory, view, at, length) => {
+    const startedAt = performance.now()
+    const records = this.#ring.drain(limit, (memory, view, at, length) => {
       if (event.decode(memory, view, at, length)) this.#tracker.add(event)
     })
+    this.#busyMs += performance.now() - startedAt
+    return records
+  }
+
+  /** Samples more, or less, so that reading takes about its share. */
+  #adjust(): void {
+    const elapsedMs = performance.now() - this.#adjustedAt
+    if (elapsedMs < adjustMs) return
+    const mask = nextSampleMask(this.#sampleMask, this.#busyMs / elapsedMs, this.#cpuShare)
+    this.#busyMs = 0
+    this.#adjustedAt = performance.now()
+    if (mask === this.#sampleMask) return
+    this.#sampleMask = mask
+    this.#tell()
+  }
+
+  #tell(): void {
+    this.#settings.update(new Uint8Array(4), encodeSettings(this.#sampleMask, this.#watched.keys()))
   }
 
   #sweep(): void {

@@ -22,7 +22,8 @@ export interface RequestObserverOptions {
   readonly maxSeries: number
   readonly maxConnections: number
   readonly ringBytes: number
-  /** See RequestReaderOptions. */
+  /** See RequestReaderOptions, also below. */
+  readonly cpuShare: number
   readonly traceRatio: number | undefined
   readonly log: Logger
 }
@@ -134,9 +135,16 @@ export class RequestObserver implements AsyncDisposable {
 
   async #open(now: number): Promise<void> {
     if (this.#problem !== undefined && now - this.#problem.at < retryMs) return
-    const { libbpf, maxSeries, maxConnections, ringBytes, traceRatio, log } = this.#options
+    const { libbpf, maxSeries, maxConnections, ringBytes, traceRatio, cpuShare, log } = this.#options
     try {
-      await this.#worker.call('openRequests', { libbpf, maxSeries, maxConnections, ringBytes, traceRatio })
+      await this.#worker.call('openRequests', {
+        libbpf,
+        maxSeries,
+        maxConnections,
+        ringBytes,
+        traceRatio,
+        cpuShare,
+      })
       this.#isOpen = true
       this.#problem = undefined
       log.info(

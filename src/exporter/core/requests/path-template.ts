@@ -11,6 +11,22 @@ const maxTemplate = 128
  * @returns `/users/{number}/posts`; `*` for the server itself; empty where there is no path (CONNECT)
  */
 export function pathTemplate(target: string): string {
+  const known = recent.get(target)
+  if (known !== undefined) return known
+  const template = templateOf(target)
+  if (target.length <= maxRemembered) {
+    if (recent.size >= maxRecent) recent.clear()
+    recent.set(target, template)
+  }
+  return template
+}
+
+/** Templates of targets that came up lately: most requests repeat one. */
+const recent = new Map<string, string>()
+const maxRecent = 1_000
+const maxRemembered = 200
+
+function templateOf(target: string): string {
   const path = pathOf(target)
   if (path === '' || path === '*') return path
   const segments = path.slice(1).split('/', maxSegments + 1)
