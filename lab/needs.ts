@@ -32,6 +32,7 @@ const packages = {
     names: ['nghttp2-client', 'libev4', 'libjemalloc2', 'libnghttp2-14', 'libc-ares2'],
   },
   etcd: { suite: 'bookworm', names: ['etcd-server', 'etcd-client'] },
+  faketime: { suite: 'bookworm', names: ['libfaketime'] },
   libbpf: { suite: 'bookworm', names: ['libbpf1', 'libelf1', 'zlib1g'] },
   chromium: {
     suite: 'bookworm',

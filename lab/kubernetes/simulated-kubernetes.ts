@@ -103,8 +103,12 @@ export class SimulatedKubernetes implements AsyncDisposable {
     )
   }
 
-  /** Writes a kubeconfig for this server, and gives its path. */
-  async kubeconfig(): Promise<string> {
+  /**
+   * Writes a kubeconfig for this server, and gives its path.
+   *
+   * @param server the URL in it, where something stands in front
+   */
+  async kubeconfig(server: string = this.url): Promise<string> {
     const trust =
       this.ca === undefined
         ? { 'insecure-skip-tls-verify': true }
@@ -113,7 +117,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ name: 'simulated', cluster: { server: this.url, ...trust } }],
+      clusters: [{ name: 'simulated', cluster: { server, ...trust } }],
       users: [{ name: 'podsonar', user: { token: this.api.token } }],
       contexts: [{ name: 'simulated', context: { cluster: 'simulated', user: 'podsonar' } }],
       'current-context': 'simulated',

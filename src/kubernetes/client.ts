@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { errorCode, PodsonarError } from '../common/errors.ts'
+import { dropIdleSockets } from '../common/idle-sockets.ts'
 import { version } from '../common/version.ts'
 import { ApiError, parseRetryAfter, parseStatus } from './api-error.ts'
 import type { ClusterConfig } from './cluster-config.ts'
@@ -110,6 +111,7 @@ export class KubernetesClient implements Disposable {
     const received: { response?: IncomingMessage } = {}
     request.setTimeout(silenceMs, () => {
       const silent = `${server.origin} was silent for ${silenceMs} ms`
+      dropIdleSockets(this.#agent)
       const error = new PodsonarError('api_silent', `Cannot ${act}: ${silent}, expected an answer`)
       ;(received.response ?? request).destroy(error)
     })

@@ -51,7 +51,8 @@ export class HeldObjects<T> {
   endList(): Change<T>[] {
     const { listed, told } = this.#openList()
     this.#list = undefined
-    const gone = [...this.#objects.keys()].filter((uid) => !listed.has(uid) && !told.has(uid))
+    const gone: string[] = []
+    for (const uid of this.#objects.keys()) if (!listed.has(uid) && !told.has(uid)) gone.push(uid)
     return gone.flatMap((uid) => this.#remove(uid))
   }
 

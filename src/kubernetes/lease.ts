@@ -149,13 +149,15 @@ export class LeaseElection implements AsyncDisposable {
     this.#notify()
   }
 
-  #end(why: string): void {
+  #end(why: string, { expected }: { readonly expected: boolean } = { expected: false }): void {
     const term = this.#term
     if (term === undefined) return
     this.#term = undefined
     term.end()
     const { identity, log } = this.#options
-    log.warn({ event: 'not_leading', identity, why }, 'This replica leads no longer')
+    const fields = { event: 'not_leading', identity, why }
+    if (expected) log.info(fields, 'This replica leads no longer')
+    else log.warn(fields, 'This replica leads no longer')
     this.#notify()
   }
 
@@ -194,7 +196,7 @@ export class LeaseElection implements AsyncDisposable {
     this.#stop.abort()
     await this.#running
     this.#listeners.clear()
-    this.#end('it stops')
+    this.#end('it stops', { expected: true })
     await this.#release(AbortSignal.timeout(releaseMs)).catch((error: unknown) => {
       const fields = { event: 'lease_failed', error: describeError(error) }
       this.#options.log.warn(fields, 'Cannot give the lease up: the next leader has to wait until it ends')

@@ -6,6 +6,8 @@ export class ActualSet {
   readonly #clusterName: string
   readonly #services = new Map<string, ServiceRecord>()
   readonly #registered: Record<ServiceKind, number> = { pod: 0, node: 0 }
+  /** How many services of podsonar each other cluster has here. */
+  readonly #others = new Map<string, number>()
 
   constructor(clusterName: string) {
     this.#clusterName = clusterName
@@ -23,12 +25,7 @@ export class ActualSet {
 
   /** The names of other clusters whose services podsonar registered under IDs of our form. */
   get otherClusters(): ReadonlySet<string> {
-    const names = new Set<string>()
-    for (const service of this.#services.values()) {
-      const { cluster_name: name, managed_by: manager } = service.meta
-      if (name !== undefined && manager === managedBy && !isOurs(service, this.#clusterName)) names.add(name)
-    }
-    return names
+    return new Set(this.#others.keys())
   }
 
   get(id: string): ServiceRecord | undefined {
@@ -49,7 +46,15 @@ export class ActualSet {
   }
 
   #count(service: ServiceRecord, by: 1 | -1): void {
-    const kind = kindOf(service.id)
-    if (kind !== undefined && isOurs(service, this.#clusterName)) this.#registered[kind] += by
+    if (isOurs(service, this.#clusterName)) {
+      const kind = kindOf(service.id)
+      if (kind !== undefined) this.#registered[kind] += by
+      return
+    }
+    const { cluster_name: name, managed_by: manager } = service.meta
+    if (name === undefined || manager !== managedBy) return
+    const count = (this.#others.get(name) ?? 0) + by
+    if (count === 0) this.#others.delete(name)
+    else this.#others.set(name, count)
   }
 }

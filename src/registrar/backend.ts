@@ -13,8 +13,8 @@ import { LeftoverSweeper } from './leftover-sweeper.ts'
 /** Where the services go. */
 export interface Backend {
   readonly registry: Registry
-  /** Where services of this cluster may be from before; undefined where there is no Consul. */
-  readonly other: Registry | undefined
+  /** Reads the services of this cluster that are elsewhere from before; undefined where there is no Consul. */
+  readonly earlier: Pick<Registry, 'read'> | undefined
   /** To be called after each comparison of everything that left nothing to do, with the other clusters seen. Never throws. */
   readonly afterFull: (otherClusters: ReadonlySet<string>, signal: AbortSignal) => Promise<void>
 }
@@ -40,7 +40,7 @@ export async function openBackend(config: RegistrarConfig, context: BackendConte
   const catalog = await EmbeddedCatalog.start({ node, self, port, address, log })
   return {
     registry: catalog,
-    other: undefined,
+    earlier: undefined,
     afterFull: () => {
       catalog.completed()
       return Promise.resolve()
@@ -59,5 +59,12 @@ function openConsul(
   const [registry, other] = kind === 'agent' ? [agent, catalog] : [catalog, agent]
   const leftovers = new Leftovers(consul, clusterName)
   const sweeper = new LeftoverSweeper({ leftovers, backend: kind, log, readiness, onLeft })
-  return { registry, other, afterFull: (clusters, signal) => sweeper.sweep(clusters, signal) }
+  const earlier: Pick<Registry, 'read'> = {
+    read: async (each, signal) => {
+      // On the nodes of agents that were replaced, too; what an agent itself says is the latest.
+      await leftovers.read(kind, each, signal)
+      await other.read(each, signal)
+    },
+  }
+  return { registry, earlier, afterFull: (clusters, signal) => sweeper.sweep(clusters, signal) }
 }

@@ -29,9 +29,9 @@ export async function readActual(
   return actual
 }
 
-/** The shards of what is ours at another backend, by ID; none where that cannot be read. */
+/** The shards of what is ours elsewhere in Consul, by ID; none where that cannot be read. */
 export async function inheritedShards(
-  registry: Registry | undefined,
+  registry: Pick<Registry, 'read'> | undefined,
   { clusterName, log }: { readonly clusterName: string; readonly log: Logger },
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
@@ -43,7 +43,7 @@ export async function inheritedShards(
   await registry?.read(each, signal).catch((error: unknown) => {
     log.warn(
       { event: 'inherit_failed', error: describeError(error) },
-      'Cannot see which shards services had under the other backend',
+      'Cannot see which shards services had before, elsewhere in Consul',
     )
   })
   return shards
@@ -143,8 +143,8 @@ export interface Applied {
 }
 
 export interface ApplyOptions {
-  readonly registry: Registry
-  readonly view: ClusterView
+  readonly registry: Pick<Registry, 'apply'>
+  readonly view: Pick<ClusterView, 'desired'>
   readonly actual: ActualSet
   readonly onResult: (result: OperationResult) => void
   readonly signal: AbortSignal

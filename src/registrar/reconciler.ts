@@ -22,8 +22,8 @@ export interface ReconcilerOptions extends PlannerOptions, ReporterOptions {
   readonly services: DesiredServices
   /** Pods are reached through their node's proxy. */
   readonly podsFollowNodes: boolean
-  /** Where services of this cluster were before, under another backend: they keep their shards. */
-  readonly inheritFrom: Registry | undefined
+  /** Where services of this cluster were before, by another way or agent: they keep their shards. */
+  readonly inheritFrom: Pick<Registry, 'read'> | undefined
   readonly syncPeriodMs: number
   readonly leadership: Leadership
   /** Undefined: none is written (DRY_RUN). */

@@ -136,7 +136,7 @@ export async function startRegistrar(
         }),
       }),
       podsFollowNodes: config.podRoute === 'proxy',
-      inheritFrom: config.shardPaths.length === 0 ? undefined : backend.other,
+      inheritFrom: config.shardPaths.length === 0 ? undefined : backend.earlier,
       syncPeriodMs: config.syncPeriodSeconds * 1000,
       leadership,
       heartbeat: config.dryRun ? undefined : heartbeat,

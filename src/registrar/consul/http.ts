@@ -3,6 +3,7 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { finished } from 'node:stream/promises'
 import Consul from 'consul'
+import { dropIdleSockets } from '../../common/idle-sockets.ts'
 import { TimeSlice } from '../../common/time-slice.ts'
 import { ConsulError, connectionError, statusError, type Attempt } from './errors.ts'
 
@@ -119,7 +120,10 @@ export class ConsulHttp implements Disposable {
       return await run({ ctx, timeout: timeoutMs, ...(token === undefined ? {} : { token }) })
     } catch (error) {
       const response = (error as { response?: { statusCode: number; body?: unknown } }).response
-      if (response === undefined) throw connectionError(attempt, error)
+      if (response === undefined) {
+        dropIdleSockets(this.#agent)
+        throw connectionError(attempt, error)
+      }
       throw statusError(attempt, response.statusCode, bodyText(response.body))
     } finally {
       signal.removeEventListener('abort', cancel)
@@ -202,7 +206,10 @@ export class ConsulHttp implements Disposable {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const { signal } = options
       const request = send(url, { method, agent: this.#agent, headers, signal, timeout: timeoutMs })
-      request.on('timeout', () => request.destroy(new Error(`silent for ${timeoutMs} ms`)))
+      request.on('timeout', () => {
+        dropIdleSockets(this.#agent)
+        request.destroy(new Error(`silent for ${timeoutMs} ms`))
+      })
       request.on('error', (error) => {
         reject(connectionError(attempt, error))
       })

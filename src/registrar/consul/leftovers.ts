@@ -57,6 +57,35 @@ export class Leftovers {
    * @throws ConsulError
    */
   async find(home: BackendKind | undefined, signal: AbortSignal): Promise<Place[]> {
+    const found = new Map<string, Pick<ActualService, 'id' | 'name'>[]>()
+    const kinds = await this.#read(
+      home,
+      ({ node, id, name }) => {
+        const services = found.get(node)
+        if (services === undefined) found.set(node, [{ id, name }])
+        else services.push({ id, name })
+      },
+      signal,
+    )
+    const places = [...found].map(([node, services]) => ({ node, kind: kinds(node), services }))
+    return places.sort((a, b) => (a.node < b.node ? -1 : 1))
+  }
+
+  /**
+   * Reads every service of ours, but where `home` keeps them.
+   *
+   * @throws ConsulError
+   */
+  async read(home: BackendKind, each: (service: ActualService) => void, signal: AbortSignal): Promise<void> {
+    await this.#read(home, each, signal)
+  }
+
+  /** @returns what kind of place a node is */
+  async #read(
+    home: BackendKind | undefined,
+    each: (service: ActualService) => void,
+    signal: AbortSignal,
+  ): Promise<(node: string) => PlaceKind> {
     const options = { act: 'look for leftovers', rule: readRule, signal }
     const onSerf = { ...options, query: { filter: 'CheckID == "serfHealth"' } }
     type Check = { readonly Node: string }
@@ -74,19 +103,13 @@ export class Leftovers {
       if (dead.has(node)) return 'dead'
       return alive.has(node) ? 'alive' : 'external'
     }
-    const places: Place[] = []
     const others = nodes.body.map(({ Node }) => Node).filter((node) => kindOfNode(node) !== home)
     const failures: unknown[] = []
     await inParallel(others, atATime, signal, async (node) => {
-      try {
-        const services = await this.#servicesOn(node, signal)
-        if (services.length > 0) places.push({ node, kind: kindOfNode(node), services })
-      } catch (error) {
-        failures.push(error)
-      }
+      await this.#servicesOn(node, each, signal).catch((error: unknown) => failures.push(error))
     })
     if (failures.length > 0) throw failures[0]
-    return places.sort((a, b) => (a.node < b.node ? -1 : 1))
+    return kindOfNode
   }
 
   /**
@@ -120,8 +143,11 @@ export class Leftovers {
     return body.Config.NodeName
   }
 
-  async #servicesOn(node: string, signal: AbortSignal): Promise<Pick<ActualService, 'id' | 'name'>[]> {
-    const services: Pick<ActualService, 'id' | 'name'>[] = []
+  async #servicesOn(
+    node: string,
+    each: (service: ActualService) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     await streamServices(
       this.#http,
       `/catalog/node/${encodeURIComponent(node)}`,
@@ -135,10 +161,9 @@ export class Leftovers {
         wanted: (id) => kindOf(id) !== undefined || id.startsWith(heartbeatName),
       },
       (service) => {
-        if (isOurs(service, this.#clusterName)) services.push({ id: service.id, name: service.name })
+        if (isOurs(service, this.#clusterName)) each(service)
       },
     )
-    return services
   }
 
   /** Takes away what was found at a removable place; our own external node goes as a whole. @throws ConsulError */

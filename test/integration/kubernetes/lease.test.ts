@@ -10,12 +10,17 @@ const durationMs = 2_000
 const renewWithinMs = 1_200
 
 /** Takes part as `identity`, faster than usual. */
-async function candidate(kubernetes: SimulatedKubernetes, identity: string, owned: AsyncDisposableStack) {
+async function candidate(
+  kubernetes: SimulatedKubernetes,
+  identity: string,
+  owned: AsyncDisposableStack,
+  log = silentLogger,
+) {
   const config = loadClusterConfig({ kubeconfig: await kubernetes.kubeconfig() })
   const client = owned.use(new KubernetesClient(config))
   const lease = { namespace: 'podsonar', name: 'podsonar-registrar' }
   const times = { durationMs, renewWithinMs, retryMs: 100 }
-  return owned.use(LeaseElection.start({ client, ...lease, identity, log: silentLogger, ...times }))
+  return owned.use(LeaseElection.start({ client, ...lease, identity, log, ...times }))
 }
 
 /** Watches, for as long as it is not disposed of, that there are never two leaders. */
@@ -42,7 +47,13 @@ describe('the election of a leader', () => {
   test('has one, and another at once when that one stops', async () => {
     await using owned = new AsyncDisposableStack()
     const kubernetes = owned.use(await SimulatedKubernetes.start())
-    const first = await candidate(kubernetes, 'first', owned)
+    const said: string[] = []
+    const note =
+      (level: string) =>
+      ({ event }: { event: string }) =>
+        void said.push(`${level} ${event}`)
+    const log = { ...silentLogger, info: note('info'), warn: note('warn'), error: note('error') }
+    const first = await candidate(kubernetes, 'first', owned, log)
     await leads(first)
     const second = await candidate(kubernetes, 'second', owned)
     using _ = neverTwo(first, second)
@@ -51,6 +62,8 @@ describe('the election of a leader', () => {
     const before = performance.now()
     await first[Symbol.asyncDispose]()
     expect(term?.aborted).toBe(true)
+    // A stop that was asked for is no reason to wake anybody.
+    expect(said).toEqual(['info leading', 'info not_leading'])
     await leads(second)
     expect(performance.now() - before).toBeLessThan(durationMs)
   })

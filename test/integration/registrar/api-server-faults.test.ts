@@ -2,8 +2,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Consul } from '../../../lab/consul.ts'
 import { SimulatedKubernetes } from '../../../lab/kubernetes/simulated-kubernetes.ts'
 import { Program } from '../../../lab/program.ts'
+import { TcpProxy } from '../../../lab/tcp-proxy.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
+import { foundIds, idsOf, PresenceWatch } from '../../support/presence.ts'
 import { agentServices, marked, readyz, registrarSettings, untilReady } from '../../support/registrar.ts'
 
 const always = Number.POSITIVE_INFINITY
@@ -112,5 +114,67 @@ describeWith(['consul'], 'a registrar whose API server', () => {
     )
     await waitFor('the registrar to be content', async () => (await readyz(program)).ready, patient)
     expect(lost).toEqual([])
+  })
+})
+
+describeWith(['consul'], 'connections that a firewall forgot', () => {
+  const cluster = async () => {
+    const kubernetes = await SimulatedKubernetes.start({ bookmarkMs: 500 })
+    kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
+    for (let index = 0; index < 20; index += 1)
+      kubernetes.addPod({ name: `web-${index}`, annotations: marked({ port: '9090' }) })
+    return kubernetes
+  }
+  const portOf = (url: string) => Number(new URL(url).port)
+  /** Changes the cluster, and waits until Consul shows it; nothing that stays is ever missing. */
+  const seesChanges = async (
+    consul: Consul,
+    kubernetes: SimulatedKubernetes,
+    forget: () => void,
+  ): Promise<void> => {
+    const staying = idsOf(kubernetes.pods.slice(1), kubernetes.nodes)
+    await using presence = new PresenceWatch(staying, () => agentServices(consul))
+    forget()
+    kubernetes.deletePod('default', 'web-0')
+    kubernetes.addPod({ name: 'late', annotations: marked({ port: '9090' }) })
+    await waitFor(
+      'Consul to be equal to the cluster',
+      async () => {
+        const expected = idsOf(kubernetes.pods, kubernetes.nodes)
+        expect(await foundIds(agentServices, consul)).toEqual(expected)
+        return true
+      },
+      patient,
+    )
+    expect([...presence.missing]).toEqual([])
+  }
+
+  it('to the API server: the watches are opened anew, and nothing is lost', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await cluster()
+    await using proxy = await TcpProxy.start(portOf(kubernetes.url))
+    const settings = await registrarSettings(consul, kubernetes, { WATCH_SILENCE: '2' })
+    const kubeconfig = await kubernetes.kubeconfig(`https://127.0.0.1:${proxy.port}`)
+    await using program = await Program.start(['registrar'], { ...settings, KUBECONFIG: kubeconfig })
+    await untilReady(program)
+    await seesChanges(consul, kubernetes, () => {
+      expect(proxy.forget()).toBeGreaterThanOrEqual(2)
+    })
+    await untilReady(program)
+  })
+
+  it('to Consul: a call that gets no answer is given up and made again, and nothing is lost', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await cluster()
+    await using proxy = await TcpProxy.start(portOf(consul.url))
+    const settings = await registrarSettings(consul, kubernetes, {
+      CONSUL_ADDRESS: `http://127.0.0.1:${proxy.port}`,
+    })
+    await using program = await Program.start(['registrar'], settings)
+    await untilReady(program)
+    await seesChanges(consul, kubernetes, () => {
+      expect(proxy.forget()).toBeGreaterThanOrEqual(1)
+    })
+    await untilReady(program)
   })
 })

@@ -6,6 +6,7 @@ import { waitFor } from '../../../lab/wait.ts'
 import { ConsulHttp } from '../../../src/registrar/consul/http.ts'
 import { CatalogRegistry } from '../../../src/registrar/consul/catalog.ts'
 import type { Operation, OperationResult } from '../../../src/registrar/consul/registry.ts'
+import { RequestRecorder } from '../../support/request-recorder.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { service } from '../../support/records.ts'
 import {
@@ -155,5 +156,35 @@ describeWith(['consul'], 'the catalog backend', () => {
     const [result] = await applied(catalog, [register('pod--a--1')])
     expect(result).toMatchObject({ ok: false, refused: false })
     expect(JSON.stringify(result)).toContain('so it is not ours')
+  })
+
+  it('reads Consul once in a full reconciliation, and writes nothing where all is equal', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await SimulatedKubernetes.start()
+    kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
+    for (let index = 0; index < 300; index += 1)
+      kubernetes.addPod({ name: `web-${index}`, annotations: marked({ port: '9090' }) })
+    await using recorder = await RequestRecorder.start(consul.url)
+    const more = { ...catalogBackend, SYNC_PERIOD: '2' }
+    const settings = await registrarSettings({ url: recorder.url }, kubernetes, more)
+    await using program = await Program.start(['registrar'], settings)
+    await untilReady(program)
+    const syncs = () => program.log.filter(({ event }) => event === 'synced').length
+    const settled = syncs()
+    await waitFor('one more full reconciliation', () => syncs() > settled)
+    recorder.requests.length = 0
+    const before = syncs()
+    await waitFor('three more', () => syncs() >= before + 3)
+    const requests = [...recorder.requests]
+    const wholeReads = requests.filter(
+      ({ method, url }) => method === 'GET' && url === '/v1/catalog/node/k8s-c1',
+    )
+    // The last one may have begun after the log was read, or the first before.
+    expect(Math.abs(wholeReads.length - (syncs() - before))).toBeLessThanOrEqual(1)
+    const bodies = requests.filter(({ method }) => method === 'PUT').map(({ body }) => body)
+    expect(bodies.filter((body) => /"(pod|node)--/.test(body))).toEqual([])
+    expect(bodies.every((body) => body.includes('podsonar-registrar--c1'))).toBe(true)
+    // No service is read by itself.
+    expect(requests.filter(({ url }) => /pod--|node--|k8s-pods/.test(url))).toEqual([])
   })
 })

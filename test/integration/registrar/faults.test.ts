@@ -44,16 +44,21 @@ function untilEqual(
 }
 
 describeWith(['consul'], 'nothing is lost and nothing wrongly removed when Consul', () => {
-  it('is gone for a while in the middle of a plan', async () => {
+  it('is gone for a minute in the middle of a plan', async () => {
     await using consul = await Consul.start({ persistent: true })
     await using kubernetes = await cluster(1_500)
     const settings = await registrarSettings(consul, kubernetes, catalogBackend)
     await using program = await Program.start(['registrar'], settings)
     await waitFor('a part of it', async () => (await catalogServices(consul)).size > 100, { everyMs: 5 })
+    const goneAt = performance.now()
     await consul.kill()
     await waitFor('the registrar to notice', async () => (await readyz(program)).reasons['consul'], slow)
     kubernetes.deletePod('default', 'web-0')
     kubernetes.addPod({ name: 'late', annotations })
+    await waitFor('a minute', () => performance.now() - goneAt > 60_000, { timeoutMs: 70_000, everyMs: 500 })
+    // It kept asking, but not in a hot loop: the delay grows to 15 s.
+    const failures = program.log.filter(({ event }) => event === 'sync_failed').length
+    expect(failures).toBeLessThan(20)
     await consul.restart()
     await untilEqual(consul, kubernetes)
     await untilReady(program)
@@ -185,6 +190,28 @@ describeWith(['consul'], 'nothing is wrongly removed when the API server', () =>
     },
     240_000,
   )
+
+  it('takes all pods their addresses at once, the removals are held until they are back', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await cluster(30)
+    const settings = await registrarSettings(consul, kubernetes, { ...catalogBackend, SYNC_PERIOD: '1' })
+    await using program = await Program.start(['registrar'], settings)
+    await untilReady(program)
+    await using presence = new PresenceWatch(expected(kubernetes), () => catalogServices(consul))
+    const before = kubernetes.pods
+    // Told together, as when a node that carried them all comes back.
+    program.process.kill('SIGSTOP')
+    for (const { namespace, name } of before) kubernetes.updatePod(namespace, name, { ip: undefined })
+    program.process.kill('SIGCONT')
+    const held = () => metric(program, 'podsonar_registrar_held_removals{kind="pod"}')
+    await waitFor('the removals to be held', async () => (await held()) === 30)
+    const syncs = () => program.log.filter(({ event }) => event === 'synced').length
+    const count = syncs()
+    await waitFor('two more full reconciliations', () => syncs() >= count + 2)
+    for (const { namespace, name, ip } of before) kubernetes.updatePod(namespace, name, { ip })
+    await waitFor('nothing to be held', async () => (await held()) === 0)
+    expect([...presence.missing]).toEqual([])
+  })
 
   it('tells of a mass removal: it is held, and said in metrics and at /readyz', async () => {
     await using consul = await Consul.start()

@@ -1,12 +1,19 @@
+import { existsSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Consul } from '../../../lab/consul.ts'
+import { TemporaryFolder } from '../../../lab/files.ts'
 import { SimulatedKubernetes } from '../../../lab/kubernetes/simulated-kubernetes.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { marked, metric, readyz, registrarSettings, untilReady } from '../../support/registrar.ts'
+import { marked, metric, readyz, registrarSettings } from '../../support/registrar.ts'
 
 const patient = { timeoutMs: 60_000 }
+/** Enough for a plan that takes a while. */
+const many = 3_000
 
 interface Instance {
   readonly ServiceID: string
@@ -19,14 +26,24 @@ async function pods(consul: Consul): Promise<string[]> {
   return instances.map(({ ServiceID, ServiceAddress }) => `${ServiceID} ${ServiceAddress}`).sort()
 }
 
+/** Changes with every write to one of the pods. */
+async function consulIndex(consul: Consul): Promise<string | null> {
+  const answer = await fetch(`${consul.url}/v1/health/service/k8s-pods`)
+  return answer.headers.get('x-consul-index')
+}
+
 const leading = async (program: Program) => (await metric(program, 'podsonar_registrar_leader')) === 1
 
 describeWith(['consul'], 'two replicas of the registrar', () => {
-  const start = async (consul: Consul, kubernetes: SimulatedKubernetes) => {
+  const start = async (
+    consul: Consul,
+    kubernetes: SimulatedKubernetes,
+    extra: Record<string, string> = {},
+  ) => {
     const names = { POD_SERVICE_NAME: 'k8s-pods', NODE_SERVICE_NAME: 'k8s-nodes' }
-    const more = { CONSUL_BACKEND: 'catalog', ...names }
+    const more = { CONSUL_BACKEND: 'catalog', ...names, ...extra }
     const program = await Program.start(['registrar'], await registrarSettings(consul, kubernetes, more))
-    await untilReady(program)
+    await waitFor('it to be ready', async () => (await readyz(program)).ready, patient)
     return program
   }
 
@@ -35,50 +52,43 @@ describeWith(['consul'], 'two replicas of the registrar', () => {
     await using kubernetes = await SimulatedKubernetes.start()
     kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
     const annotations = marked({ port: '9090' })
-    for (const index of [0, 1, 2])
-      kubernetes.addPod({ name: `web-${index}`, ip: `10.0.0.${index}`, annotations })
+    for (let index = 0; index < many; index += 1)
+      kubernetes.addPod({ name: `web-${index}`, ip: `10.0.${index >> 8}.${index & 255}`, annotations })
     await using first = await start(consul, kubernetes)
     await waitFor('the first to lead', () => leading(first))
     await using second = await start(consul, kubernetes)
-    const before = [
-      'pod--default--web-0 10.0.0.0',
-      'pod--default--web-1 10.0.0.1',
-      'pod--default--web-2 10.0.0.2',
-    ]
-    await waitFor('the pods', async () => (await pods(consul)).join() === before.join())
+    await waitFor('the pods', async () => (await pods(consul)).length === many, patient)
     expect(await leading(second)).toBe(false)
     expect((await readyz(second)).notes['leader']).toMatch(/ leads$/)
 
-    // Frozen with work on its hands: a change every few milliseconds.
-    let turn = 0
-    const churn = setInterval(() => {
-      turn += 1
-      kubernetes.updatePod('default', 'web-2', { ip: `10.0.1.${turn % 250}` })
-    }, 3)
-    await waitFor('changes to arrive', async () => (await pods(consul))[2]?.includes(' 10.0.1.'))
+    // Frozen in the middle of a plan, with answers of Consul on their way: the first thing that it does when it is thawed is to
+    // send what comes next, long before any of its timers says that the lease is over.
+    const moved = (subnet: number) => {
+      for (let index = 1; index < many; index += 1)
+        kubernetes.updatePod('default', `web-${index}`, { ip: `10.${subnet}.${index >> 8}.${index & 255}` })
+    }
+    const at = (found: readonly string[], subnet: number) =>
+      found.filter((pod) => pod.includes(` 10.${subnet}.`)).length
+    moved(1)
+    await waitFor('a part of the plan', async () => at(await pods(consul), 1) > 60, {
+      everyMs: 1,
+      ...patient,
+    })
     const frozenAt = performance.now()
     first.process.kill('SIGSTOP')
-    clearInterval(churn)
-    kubernetes.updatePod('default', 'web-2', { ip: '10.0.0.2' })
+    const written = at(await pods(consul), 1)
+    expect(written).toBeLessThan(many - 300)
     // The frozen one knows nothing of these.
+    moved(2)
     kubernetes.deletePod('default', 'web-0')
-    kubernetes.addPod({ name: 'web-1', ip: '10.0.9.9', annotations })
-    kubernetes.addPod({ name: 'web-3', ip: '10.0.0.3', annotations })
+    kubernetes.addPod({ name: 'late', ip: '10.2.255.255', annotations })
     await waitFor('the second to lead', () => leading(second), patient)
     // The lease lasts 15 s from its last renewal, which the second one sees at most 2 s late.
     expect(performance.now() - frozenAt).toBeLessThan(20_000)
-    const after = [
-      'pod--default--web-1 10.0.9.9',
-      'pod--default--web-2 10.0.0.2',
-      'pod--default--web-3 10.0.0.3',
-    ]
-    await waitFor('what changed', async () => (await pods(consul)).join() === after.join())
+    const after = kubernetes.pods.map(({ name, ip = '' }) => `pod--default--${name} ${ip}`).sort()
+    await waitFor('what changed', async () => (await pods(consul)).join() === after.join(), patient)
 
-    const index = async () => {
-      const answer = await fetch(`${consul.url}/v1/health/service/k8s-pods`)
-      return answer.headers.get('x-consul-index')
-    }
-    const settled = await index()
+    const settled = await consulIndex(consul)
     const writes = second.log.length
     first.process.kill('SIGCONT')
     await first.logged('not_leading')
@@ -89,7 +99,39 @@ describeWith(['consul'], 'two replicas of the registrar', () => {
     expect(await leading(second)).toBe(true)
     expect(second.log.slice(writes).map(({ event }) => event)).not.toContain('not_leading')
     expect(await pods(consul)).toEqual(after)
-    expect(await index()).toBe(settled)
+    expect(await consulIndex(consul)).toBe(settled)
+  })
+
+  it('frozen between deciding on a write and sending it, the leader does not send it when it is thawed', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await SimulatedKubernetes.start()
+    await using folder = await TemporaryFolder.create('freeze')
+    const annotations = marked({ port: '9090' })
+    kubernetes.addPod({ name: 'web-0', ip: '10.0.0.1', annotations })
+    const order = join(folder.path, 'freeze')
+    await using first = await start(consul, kubernetes, {
+      NODE_OPTIONS: `--import=${fileURLToPath(new URL('../../support/freeze-before-write.ts', import.meta.url))}`,
+      FREEZE_WHILE_EXISTS: order,
+    })
+    await waitFor('the first to lead', () => leading(first))
+    await using second = await start(consul, kubernetes)
+    const stands = (ip: string) =>
+      waitFor('the address', async () => (await pods(consul)).join() === `pod--default--web-0 ${ip}`, patient)
+    await stands('10.0.0.1')
+
+    await writeFile(order, '')
+    kubernetes.updatePod('default', 'web-0', { ip: '10.0.0.2' })
+    await waitFor('the first to be about to write', () => existsSync(`${order}.met`), patient)
+    await waitFor('the second to lead', () => leading(second), patient)
+    await stands('10.0.0.2')
+    kubernetes.updatePod('default', 'web-0', { ip: '10.0.0.3' })
+    await stands('10.0.0.3')
+    const settled = await consulIndex(consul)
+    await rm(order)
+    await first.logged('not_leading')
+    await waitFor('the first to answer', async () => !(await leading(first)))
+    expect(await pods(consul)).toEqual(['pod--default--web-0 10.0.0.3'])
+    expect(await consulIndex(consul)).toBe(settled)
   })
 
   it('change at once when the leader stops, and neither removes anything while the API server is away', async () => {

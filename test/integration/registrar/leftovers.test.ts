@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest'
+import { demoPrometheusConfig } from '../../../demo/prometheus-config.ts'
 import { Consul } from '../../../lab/consul.ts'
 import { SimulatedKubernetes } from '../../../lab/kubernetes/simulated-kubernetes.ts'
 import { Program } from '../../../lab/program.ts'
+import { Prometheus } from '../../../lab/prometheus.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 import {
@@ -15,6 +17,8 @@ import {
   untilReady,
 } from '../../support/registrar.ts'
 
+const grouped = { POD_SERVICE_NAME: 'k8s-pods', NODE_SERVICE_NAME: 'k8s-nodes' }
+
 async function smallCluster(): Promise<SimulatedKubernetes> {
   const kubernetes = await SimulatedKubernetes.start()
   kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
@@ -22,6 +26,44 @@ async function smallCluster(): Promise<SimulatedKubernetes> {
     kubernetes.addPod({ name: `web-${index}`, annotations: marked({ port: '1' }) })
   return kubernetes
 }
+
+describeWith(['consul', 'prometheus'], 'an agent beside the registrar that is killed and replaced', () => {
+  it('leaves no stale target in Prometheus, and every pod and node has one again', async () => {
+    await using server = await Consul.start({ nodeName: 'server' })
+    await using first = await Consul.start({ nodeName: 'agent-a', join: server })
+    await using kubernetes = await smallCluster()
+    const settings = await registrarSettings(first, kubernetes, { SYNC_PERIOD: '2', ...grouped })
+    const old = await Program.start(['registrar'], settings)
+    await using _ = old
+    await untilReady(old)
+    await using prometheus = await Prometheus.start(demoPrometheusConfig(server.url.slice('http://'.length)))
+    const agree = () =>
+      waitFor(
+        'Prometheus to have each pod and node once, and nothing else',
+        async () => {
+          const found = (await prometheus.targets()).map(({ labels }) => labels['pod'] ?? labels['node'])
+          const wanted = [...kubernetes.pods, ...kubernetes.nodes].map(({ name }) => name)
+          expect(found.sort()).toEqual(wanted.sort())
+          return true
+        },
+        { timeoutMs: 60_000 },
+      )
+    await agree()
+
+    // The whole pod dies, registrar and agent; while none runs a pod goes and another gets a new address.
+    old.process.kill('SIGKILL')
+    await first.kill()
+    kubernetes.deletePod('default', 'web-3')
+    kubernetes.updatePod('default', 'web-4', { ip: '10.99.0.4' })
+    const httpPort = Number(new URL(first.url).port)
+    await using _second = await Consul.start({ nodeName: 'agent-b', join: server, httpPort })
+    await using program = await Program.start(['registrar'], settings)
+    await program.logged('leftovers_removed', ({ node }) => node === 'agent-a')
+    await agree()
+    const instances = (await prometheus.targets()).map(({ labels }) => labels['instance'])
+    expect(instances).toContain('10.99.0.4:1')
+  })
+})
 
 describeWith(['consul'], 'services of ours elsewhere in Consul', () => {
   it('an agent that was killed and replaced is refilled, and what it left behind is removed', async () => {

@@ -101,4 +101,41 @@ describeWith(['consul'], 'replacing k8s-pod-metrics in place', () => {
     kubernetes.deletePod('default', 'web-0')
     await waitFor('one less', async () => !(await services(consul)).has('pod--default--web-0'))
   })
+
+  it('by its image alone, with an agent of its own in the new pod: shards stay, and the old agent is emptied', async () => {
+    await using server = await Consul.start({ nodeName: 'server' })
+    await using old = await Consul.start({ nodeName: 'agent-old', join: server })
+    await using kubernetes = await SimulatedKubernetes.start()
+    kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
+    const shards = ['shard-1', 'shard-2', 'shard-3']
+    const left = Array.from({ length: 12 }, (_, index) => {
+      const [name, ip] = [`web-${index}`, `10.0.0.${index}`]
+      kubernetes.addPod({ name, ip, annotations: marked({ port: '9090' }) })
+      return seedPod(name, ip, shards[index % 3] ?? '')
+    })
+    left.push(seedPod('gone', '10.0.0.99', 'shard-1'))
+    for (const service of left) await old.put('/v1/agent/service/register', service)
+    const names = async (node: string) => {
+      const answer = await server.get<{ Services: object }>(`/v1/catalog/node/${node}`)
+      return Object.keys(answer.Services)
+    }
+    await waitFor('the catalog to have them', async () => (await names('agent-old')).length === left.length)
+
+    // The new pod starts while the old one is still there, as its Deployment has it; then that one is killed.
+    await using own = await Consul.start({ nodeName: 'agent-new', join: server })
+    const settings = await registrarSettings(own, kubernetes, {
+      SHARD_PATHS: shards.join(','),
+      SYNC_PERIOD: '2',
+    })
+    await using program = await Program.start(['registrar'], settings)
+    await untilReady(program)
+    const found = await agentServices(own)
+    expect(found.size).toBe(13)
+    for (const { ID, Meta } of left.slice(0, 12))
+      expect(found.get(ID)?.Meta['shard_path']).toBe(Meta.shard_path)
+    await old.kill()
+    await waitFor('the old set to go', async () => (await names('agent-old')).length === 0, {
+      timeoutMs: 60_000,
+    })
+  })
 })
