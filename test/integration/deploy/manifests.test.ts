@@ -56,6 +56,27 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
       for (const mode of modes) expect(workload(`overlays/${overlay}`, mode)).toBeDefined()
   })
 
+  it('lets the registrar see services with the component for PEER_INFO, and only then', async () => {
+    await using folder = await TemporaryFolder.create('peer-info')
+    const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)
+    const kustomization = {
+      resources: [path('overlays/catalog')],
+      components: [path('components/peer-info')],
+    }
+    await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+    const objects = await renderKustomization(folder.path)
+    const rules = (of: readonly KubernetesObject[]): unknown =>
+      of.find(({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'podsonar-registrar')?.[
+        'rules'
+      ]
+    const pods = { apiGroups: [''], resources: ['pods', 'nodes'], verbs: ['list', 'watch'] }
+    const services = { apiGroups: [''], resources: ['services'], verbs: ['list', 'watch'] }
+    expect(rules(objects)).toEqual([pods, services])
+    expect(rules(objectsOf('overlays/catalog'))).toEqual([pods])
+    const registrar = workloads(objects)['podsonar-registrar']
+    expect(registrar && environment(objects, registrar.pod)).toMatchObject({ PEER_INFO: 'true' })
+  })
+
   it('mounts where microk8s listens with its component, and only then', async () => {
     await using folder = await TemporaryFolder.create('microk8s')
     const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)

@@ -62,7 +62,7 @@ describeWith(['consul'], 'nothing is lost and nothing wrongly removed when Consu
     await consul.restart()
     await untilEqual(consul, kubernetes)
     await untilReady(program)
-  })
+  }, 180_000)
 
   it.each([
     ['agent', {}, agentServices],
