@@ -80,22 +80,23 @@ describeWith(['root', 'containerd', 'prometheus'], 'the queries of docs/exporter
     kubernetes.addService('db', 'redis', redisService)
 
     const settings = { PEER_INFO: 'true', CONSUL_LISTEN: '0', LISTEN_ADDRESS: '127.0.0.1' }
-    await using registrar = await Program.start(
-      ['registrar'],
-      await registrarSettings({ url: 'embedded' }, kubernetes, settings),
-    )
+    const ofRegistrar = await registrarSettings({ url: 'embedded' }, kubernetes, settings)
+    await using registrar = await Program.start(['registrar'], ofRegistrar)
+    await using replica = await Program.start(['registrar'], ofRegistrar)
     await using exporter = await Program.start(['exporter'], {
       RUNTIME_ENDPOINT: containerd.socket,
       COLLECTORS: 'connections',
       CONNECTIONS_SOURCE: 'procfs',
     })
-    const hosts = await Promise.all([registrar.url(), exporter.url()])
+    const hosts = await Promise.all([registrar.url(), replica.url(), exporter.url()])
     await using prometheus = await Prometheus.start(`
 scrape_configs:
   - job_name: both
     honor_labels: true
     scrape_interval: 1s
-    static_configs: [{ targets: ${JSON.stringify(hosts.map((url) => url.slice('http://'.length)))} }]
+    static_configs:
+      - targets: ${JSON.stringify(hosts.map((url) => url.slice('http://'.length)))}
+        labels: { cluster: c1 }
 `)
 
     const text = await readFile(new URL('../../../docs/exporter.md', import.meta.url), 'utf8')
