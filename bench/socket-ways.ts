@@ -16,6 +16,8 @@ export interface Cost {
   readonly wallMs: number
   /** User and system time of the whole process, worker threads and kernel included. */
   readonly cpuMs: number
+  /** That of the cheapest run: what other work on the machine adds is not in it. */
+  readonly leastCpuMs: number
   /** What was read: sockets, or series. */
   readonly amount: number
 }
@@ -30,12 +32,14 @@ export async function measured(runs: number, once: () => Promise<number>, warmUp
     const amount = await once()
     const wallMs = performance.now() - startedAt
     const { user, system } = process.cpuUsage(cpu)
-    costs.push({ wallMs, cpuMs: (user + system) / 1_000, amount })
+    const cpuMs = (user + system) / 1_000
+    costs.push({ wallMs, cpuMs, leastCpuMs: cpuMs, amount })
   }
   const middle = (pick: (cost: Cost) => number): number => median(costs.map(pick))
   return {
     wallMs: middle(({ wallMs }) => wallMs),
     cpuMs: middle(({ cpuMs }) => cpuMs),
+    leastCpuMs: Math.min(...costs.map(({ cpuMs }) => cpuMs)),
     amount: middle(({ amount }) => amount),
   }
 }

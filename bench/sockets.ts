@@ -35,22 +35,23 @@ export async function sockets(): Promise<BenchResult> {
   const add = (what: string, subject: string, value: number, unit: BenchRow['unit']): void => {
     rows.push({ what, subject, value, unit })
   }
-  const addCost = (what: string, subject: string, { wallMs, cpuMs }: Cost): void => {
+  const addCost = (what: string, subject: string, { wallMs, cpuMs, leastCpuMs }: Cost): void => {
     add(what, `${subject}, wall`, wallMs, 'ms')
     add(what, `${subject}, CPU`, cpuMs, 'ms')
+    if (leastCpuMs !== cpuMs) add(what, `${subject}, CPU, cheapest run`, leastCpuMs, 'ms')
   }
   const table = (scene: SocketScene): Promise<Cost> =>
     measured(runs, () => readTable(ebpf, scene.snapshot), warmUps)
 
   const onPods = await comparePods(ebpf, add, addCost)
 
-  const walls: Record<number, number> = {}
+  const least: Record<number, number> = {}
   for (const count of [300, 1_000]) {
     await using scene = await SocketScene.bare(count)
     addCost(`${count} namespaces, no sockets: kernel and aggregation`, 'podsonar eBPF', await table(scene))
     await using _filled = await scene.fill(60_000)
     const cost = await table(scene)
-    walls[count] = cost.cpuMs
+    least[count] = cost.leastCpuMs
     addCost(`${count} namespaces, ${cost.amount} sockets: kernel and aggregation`, 'podsonar eBPF', cost)
   }
   {
@@ -75,7 +76,7 @@ export async function sockets(): Promise<BenchResult> {
     rows,
     ratios: {
       ...onPods,
-      ns1000Vs300: (walls[1_000] ?? Number.NaN) / (walls[300] ?? Number.NaN),
+      ns1000Vs300: (least[1_000] ?? Number.NaN) / (least[300] ?? Number.NaN),
       stormThroughputLoss: storm.loss,
     },
   }

@@ -87,6 +87,12 @@ async function closure(names: readonly string[], apt: readonly string[], work: s
     .map(([, name = '', version = '']) => `${name}=${decodeURIComponent(version)}`)
 }
 
+/** The packages that a package of a suite depends on: for one that stands for the newest of its kind, that one. */
+export async function dependenciesOf(suite: Suite, name: string): Promise<string[]> {
+  const lines = await run('apt-cache', [...(await aptOptions(suite)), 'depends', name])
+  return [...lines.matchAll(/^ +Depends: (\S+)$/gm)].map(([, dependency = '']) => dependency)
+}
+
 /** apt with lists of its own for one suite; fetches them once. */
 async function aptOptions(suite: Suite): Promise<string[]> {
   const folder = join(cacheFolder, 'apt', suite)

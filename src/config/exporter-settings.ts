@@ -61,7 +61,7 @@ export const exporterSettings = {
   connectionsSource: setting({
     env: 'CONNECTIONS_SOURCE',
     doc:
-      'Where sockets are read: `ebpf` reads those of all pods in one pass (Linux 6.2, CAP_BPF and CAP_PERFMON), ' +
+      'Where sockets are read: `ebpf` reads those of all pods in one pass (Linux 6.1, CAP_BPF and CAP_PERFMON), ' +
       '`procfs` reads /proc/PID/net once for each network namespace, `auto` takes eBPF where it works and says once why it does not.',
     format: oneOf('auto', 'ebpf', 'procfs'),
     default: 'auto',

@@ -2,13 +2,9 @@
 import { parentPort } from 'node:worker_threads'
 import { errorCode } from '../common/errors.ts'
 import { SocketFileParser, socketFiles } from './core/parse-net-sockets.ts'
-import {
-  buffersOf,
-  SocketRow,
-  SocketTableBuilder,
-  type FlatTable,
-  type NamespaceTarget,
-} from './core/socket-table.ts'
+import { buffersOf, type FlatTable } from './core/flat-table.ts'
+import { SocketTableBuilder } from './core/socket-table-builder.ts'
+import { SocketRow, type NamespaceTarget } from './core/socket-table.ts'
 import { Procfs } from './procfs.ts'
 
 /** What the worker is asked. */

@@ -1,12 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { PodsonarError } from '../common/errors.ts'
 import { siblingModule } from '../common/worker.ts'
-import {
-  tableOf,
-  type NamespaceTarget,
-  type SocketTable,
-  type SocketTableSource,
-} from './core/socket-table.ts'
+import { tableOf } from './core/flat-table.ts'
+import type { NamespaceTarget, SocketTable, SocketTableSource } from './core/socket-table.ts'
 import type { TableAnswer, TableRequest } from './procfs-table-worker.ts'
 
 export interface ProcfsTableOptions {

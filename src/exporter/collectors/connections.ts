@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
 import type { TextBuffer } from '../../common/text-buffer.ts'
 import type { Collector } from '../collector.ts'
@@ -37,7 +38,7 @@ export function connectionsCollector(options: ConnectionsOptions): Collector {
     async collect(snapshot) {
       const sockets = await table.read(snapshot)
       nested.learn(snapshot.containers, cgroupIdsOf(sockets))
-      const bound = boundConnections(snapshot, sockets, bounds, nested.resolve)
+      const bound = await boundConnections(snapshot, sockets, bounds, nested.resolve, setImmediate)
       onFolded('pod', bound.folded.pod)
       onFolded('node', bound.folded.node)
       const family = new Family(

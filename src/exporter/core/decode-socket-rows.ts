@@ -5,7 +5,8 @@
  */
 import { isLoopback } from './address.ts'
 import type { LiveTcpBuilder } from './live-tcp.ts'
-import { SocketRow, type SocketTableBuilder } from './socket-table.ts'
+import type { SocketTableBuilder } from './socket-table-builder.ts'
+import { SocketRow } from './socket-table.ts'
 
 /** Bytes of `struct socket_row`. */
 export const socketRowSize = 88

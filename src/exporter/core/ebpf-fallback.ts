@@ -45,7 +45,7 @@ export function explainObstacle(obstacle: EbpfObstacle): string {
     case 'bpf_refused':
       // Without a capability the verifier refuses what it would allow with it.
       if (missingCapabilities(obstacle.capabilities).length > 0) return explainPermission(obstacle)
-      return `kernel ${obstacle.kernelRelease} refuses the program, which needs Linux 6.2: ${verifierWord(obstacle)}`
+      return `kernel ${obstacle.kernelRelease} refuses the program, which needs Linux 6.1: ${verifierWord(obstacle)}`
     default:
       return obstacle.message
   }

@@ -1,6 +1,6 @@
 /**
  * Splits items into the `keep` first ones by `compare` (in no particular order) and the rest. Takes n log keep steps:
- * the kept ones are a heap whose top is the last of them.
+ * the kept ones (or, if they are more, the rest) are a heap whose top is the last of them.
  */
 export function keepHighest<T>(
   items: readonly T[],
@@ -9,6 +9,11 @@ export function keepHighest<T>(
 ): { kept: readonly T[]; rest: readonly T[] } {
   if (items.length <= keep) return { kept: items, rest: [] }
   if (keep === 0) return { kept: [], rest: items }
+  // The fewer are in the heap, the less there is to compare.
+  if (keep > items.length / 2) {
+    const { kept, rest } = keepHighest(items, items.length - keep, (one, other) => compare(other, one))
+    return { kept: rest, rest: kept }
+  }
   const heap = items.slice(0, keep)
   for (let k = (keep >> 1) - 1; k >= 0; k -= 1) sink(heap, k, compare)
   const rest: T[] = []

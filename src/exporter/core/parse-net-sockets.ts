@@ -9,7 +9,8 @@
  * Lines of udp end with `… inode ref pointer drops`.
  */
 import { PodsonarError } from '../../common/errors.ts'
-import type { SocketRow, SocketTableBuilder } from './socket-table.ts'
+import type { SocketTableBuilder } from './socket-table-builder.ts'
+import type { SocketRow } from './socket-table.ts'
 
 /** The four files, by name. */
 export const socketFiles = ['tcp', 'tcp6', 'udp', 'udp6'] as const

@@ -1,7 +1,8 @@
 /** What the main thread and the eBPF worker say to each other. */
 import type { LogFields } from '../../common/logger.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
-import type { FlatTable, SocketTableOptions } from '../core/socket-table.ts'
+import type { FlatTable } from '../core/flat-table.ts'
+import type { SocketTableOptions } from '../core/socket-table.ts'
 import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'

@@ -1,12 +1,12 @@
 /** The socket table from one eBPF pass over the kernel's hash tables. */
 import { errorCode } from '../../common/errors.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
-import {
-  tableOf,
-  type NamespaceTarget,
-  type SocketTable,
-  type SocketTableOptions,
-  type SocketTableSource,
+import { tableOf } from '../core/flat-table.ts'
+import type {
+  NamespaceTarget,
+  SocketTable,
+  SocketTableOptions,
+  SocketTableSource,
 } from '../core/socket-table.ts'
 import type { LiveOption, SocketReading } from './messages.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'

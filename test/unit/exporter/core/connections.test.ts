@@ -8,7 +8,8 @@ import {
 } from '../../../../src/exporter/core/connections.ts'
 import { snapshotOf, type Container } from '../../../../src/exporter/core/containers.ts'
 import { keepHighest } from '../../../../src/exporter/core/keep-highest.ts'
-import { SocketRow, SocketTableBuilder, tcpState } from '../../../../src/exporter/core/socket-table.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
+import { SocketRow, tcpState } from '../../../../src/exporter/core/socket-table.ts'
 import { container, pod } from '../../../support/containers.ts'
 
 const hostNamespace = 4_026_531_840
@@ -25,7 +26,7 @@ interface Sockets {
   count?: number
 }
 
-function bound(containers: Container[], sockets: Sockets[], bounds = unbound) {
+async function bound(containers: Container[], sockets: Sockets[], bounds = unbound) {
   const builder = new SocketTableBuilder()
   const row = new SocketRow()
   for (const { namespace, peer, port = 80, state = 1, cgroupId = 0, count = 1 } of sockets) {
@@ -33,7 +34,14 @@ function bound(containers: Container[], sockets: Sockets[], bounds = unbound) {
     row.remote[0] = 0x0a000000 + peer
     for (let k = 0; k < count; k += 1) builder.add(row)
   }
-  const result = boundConnections(snapshotOf(containers, host), builder.finish(), bounds)
+  const snapshot = snapshotOf(containers, host)
+  const result = await boundConnections(
+    snapshot,
+    builder.finish(),
+    bounds,
+    (id) => id,
+    () => Promise.resolve(),
+  )
   const { owners, columns, kept, others, folded } = result
   const nameOf = ({ pod, container }: ConnectionOwner): string => `${pod?.name ?? '-'}/${container || '-'}`
   const series = owners.flatMap((owner, index) => {
@@ -52,10 +60,10 @@ function bound(containers: Container[], sockets: Sockets[], bounds = unbound) {
 }
 
 describe('who owns a socket', () => {
-  it("is the pod's only container, or the pod alone", () => {
+  it("is the pod's only container, or the pod alone", async () => {
     const one = container('main', { pod: pod('one'), networkNamespace: 5 })
     const two = ['a', 'b'].map((name) => container(name, { pod: pod('two'), networkNamespace: 6 }))
-    const { series } = bound(
+    const { series } = await bound(
       [one, ...two],
       [
         { namespace: 5, peer: 1 },
@@ -65,11 +73,11 @@ describe('who owns a socket', () => {
     expect(series).toEqual(['one/main 10.0.0.1:80 ESTABLISHED 1', 'two/- 10.0.0.2:80 ESTABLISHED 1'])
   })
 
-  it('is the container whose cgroup the socket carries', () => {
+  it('is the container whose cgroup the socket carries', async () => {
     const two = ['a', 'b'].map((name, index) =>
       container(name, { pod: pod('two'), networkNamespace: 6, cgroupId: 70 + index }),
     )
-    const { series } = bound(two, [
+    const { series } = await bound(two, [
       { namespace: 6, peer: 2, cgroupId: 70 },
       { namespace: 6, peer: 2, cgroupId: 71, count: 2 },
       { namespace: 6, peer: 2, state: tcpState.timeWait },
@@ -81,9 +89,9 @@ describe('who owns a socket', () => {
     ])
   })
 
-  it('is one series when a container has sockets with and without a known cgroup', () => {
+  it('is one series when a container has sockets with and without a known cgroup', async () => {
     const one = container('main', { pod: pod('one'), cgroupId: 70 })
-    const { series } = bound(
+    const { series } = await bound(
       [one],
       [
         { namespace: 5, peer: 1, cgroupId: 70 },
@@ -94,44 +102,44 @@ describe('who owns a socket', () => {
     expect(series).toEqual(['one/main 10.0.0.1:80 ESTABLISHED 3'])
   })
 
-  it('is the node in its own namespace, once, but for hostNetwork pods with a known cgroup', () => {
+  it('is the node in its own namespace, once, but for hostNetwork pods with a known cgroup', async () => {
     const pods = ['p', 'q'].map((name, index) =>
       container('main', { id: name, pod: pod(name), networkNamespace: hostNamespace, cgroupId: 70 + index }),
     )
-    const { series } = bound(pods, [
+    const { series } = await bound(pods, [
       { namespace: hostNamespace, peer: 1, count: 3 },
       { namespace: hostNamespace, peer: 1, cgroupId: 71 },
     ])
     expect(series).toEqual(['-/- 10.0.0.1:80 ESTABLISHED 3', 'q/main 10.0.0.1:80 ESTABLISHED 1'])
   })
 
-  it('is a plain container by its own name, several in one namespace together', () => {
+  it('is a plain container by its own name, several in one namespace together', async () => {
     const plain = [
       container('redis', { networkNamespace: 7 }),
       container('web', { networkNamespace: 8 }),
       container('side', { networkNamespace: 8 }),
     ]
-    const { series } = bound(plain, [
+    const { series } = await bound(plain, [
       { namespace: 7, peer: 1 },
       { namespace: 8, peer: 1 },
     ])
     expect(series).toEqual(['-/redis 10.0.0.1:80 ESTABLISHED 1', '-/side+web 10.0.0.1:80 ESTABLISHED 1'])
   })
 
-  it('is a container by the name that it has now', () => {
+  it('is a container by the name that it has now', async () => {
     const before = container('before', { networkNamespace: 7, cgroupId: 70 })
     const socket = [{ namespace: 7, peer: 1, cgroupId: 70 }]
-    expect(bound([before], socket).series).toEqual(['-/before 10.0.0.1:80 ESTABLISHED 1'])
-    expect(bound([{ ...before, name: 'after' }], socket).series).toEqual([
+    expect((await bound([before], socket)).series).toEqual(['-/before 10.0.0.1:80 ESTABLISHED 1'])
+    expect((await bound([{ ...before, name: 'after' }], socket)).series).toEqual([
       '-/after 10.0.0.1:80 ESTABLISHED 1',
     ])
   })
 
-  it('is one series while a pod is replaced by one of its name', () => {
+  it('is one series while a pod is replaced by one of its name', async () => {
     const [old, young] = ['old', 'young'].map((uid, index) =>
       container('main', { id: uid, pod: pod('db-0', { uid }), networkNamespace: 7 + index }),
     )
-    const { series } = bound(
+    const { series } = await bound(
       [old!, young!],
       [
         { namespace: 7, peer: 1 },
@@ -150,8 +158,8 @@ describe('the bounds', () => {
     state: k === 19 ? tcpState.closeWait : tcpState.established,
   }))
 
-  it('keep the highest counts of a pod and sum up the rest by state', () => {
-    const { series, folded } = bound([one], many, { maxSeriesPerPod: 6, maxSeries: 100 })
+  it('keep the highest counts of a pod and sum up the rest by state', async () => {
+    const { series, folded } = await bound([one], many, { maxSeriesPerPod: 6, maxSeries: 100 })
     expect(series.sort()).toEqual([
       'one/main 10.0.0.0:80 ESTABLISHED 10',
       'one/main 10.0.0.1:80 ESTABLISHED 9',
@@ -163,9 +171,9 @@ describe('the bounds', () => {
     expect(folded).toEqual({ pod: 16, node: 0 })
   })
 
-  it('keep the highest counts of the node', () => {
+  it('keep the highest counts of the node', async () => {
     const sockets = [...many, { namespace: 6, peer: 1, count: 7 }, { namespace: 6, peer: 2 }]
-    const { series, folded } = bound([one, other], sockets, { maxSeriesPerPod: 100, maxSeries: 7 })
+    const { series, folded } = await bound([one, other], sockets, { maxSeriesPerPod: 100, maxSeries: 7 })
     expect(series.sort()).toEqual([
       'one/main 10.0.0.0:80 ESTABLISHED 10',
       'one/main 10.0.0.1:80 ESTABLISHED 9',
@@ -178,19 +186,19 @@ describe('the bounds', () => {
     expect(folded).toEqual({ pod: 0, node: 18 })
   })
 
-  it('hold even when there are more pods than series', () => {
+  it('hold even when there are more pods than series', async () => {
     const pods = Array.from({ length: 30 }, (_, k) =>
       container('main', { id: String(k), pod: pod(`p${k}`), networkNamespace: 100 + k }),
     )
     const sockets = pods.map(({ networkNamespace: namespace }, k) => ({ namespace, peer: k }))
-    const { series } = bound(pods, sockets, { maxSeriesPerPod: 100, maxSeries: 10 })
+    const { series } = await bound(pods, sockets, { maxSeriesPerPod: 100, maxSeries: 10 })
     expect(series).toEqual(['-/- ~other: ESTABLISHED 30'])
   })
 
-  it('lose no socket', () => {
+  it('lose no socket', async () => {
     for (const maxSeriesPerPod of [1, 2, 5, 19, 20, 100])
       for (const maxSeries of [1, 3, 10, 21, 100]) {
-        const { series } = bound([one, other], [...many, { namespace: 6, peer: 1 }], {
+        const { series } = await bound([one, other], [...many, { namespace: 6, peer: 1 }], {
           ...{ maxSeriesPerPod, maxSeries },
         })
         const sum = series.reduce((total, text) => total + Number(text.split(' ').pop()), 0)

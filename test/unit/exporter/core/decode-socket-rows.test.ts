@@ -8,7 +8,7 @@ import {
   socketRowSize,
 } from '../../../../src/exporter/core/decode-socket-rows.ts'
 import { LiveTcpBuilder } from '../../../../src/exporter/core/live-tcp.ts'
-import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
 import { describeRow } from '../../../support/proc-sockets.ts'
 
 function fixture(name: string): ArrayBuffer {

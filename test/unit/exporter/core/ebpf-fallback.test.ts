@@ -39,7 +39,7 @@ it("gives the verifier's last word", () => {
     "libbpf: prog 'read_sockets': -- BEGIN PROG LOAD LOG --\nR1 invalid mem access\nprocessed 3 insns",
   ]
   expect(explainObstacle({ ...obstacle, code: 'bpf_refused', messages, capabilities: 1n << 21n })).toBe(
-    'kernel 5.15.0-91-generic refuses the program, which needs Linux 6.2: R1 invalid mem access',
+    'kernel 5.15.0-91-generic refuses the program, which needs Linux 6.1: R1 invalid mem access',
   )
 })
 

@@ -30,7 +30,8 @@ import {
 import { parseCgroups, parseStartTime, parseThreads } from '../../../../src/exporter/core/parse-process.ts'
 import { parseSnmp, snmpFigure, sockstatFigure } from '../../../../src/exporter/core/parse-sockstat.ts'
 import { splitList } from '../../../../src/exporter/core/split-list.ts'
-import { SocketRow, SocketTableBuilder } from '../../../../src/exporter/core/socket-table.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
+import { SocketRow } from '../../../../src/exporter/core/socket-table.ts'
 
 const cases = Number(process.env['FUZZ_CASES'] ?? 400)
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261)

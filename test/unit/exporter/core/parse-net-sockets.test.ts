@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { formatAddress } from '../../../../src/exporter/core/address.ts'
 import { SocketFileParser, type SocketFile } from '../../../../src/exporter/core/parse-net-sockets.ts'
-import { SocketRow, SocketTableBuilder } from '../../../../src/exporter/core/socket-table.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
+import { SocketRow } from '../../../../src/exporter/core/socket-table.ts'
 
 const tcpHeader =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n'

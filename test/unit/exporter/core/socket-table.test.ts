@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { formatAddress } from '../../../../src/exporter/core/address.ts'
+import { buffersOf, tableOf as namespacesOf } from '../../../../src/exporter/core/flat-table.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
 import {
-  buffersOf,
   SocketRow,
-  SocketTableBuilder,
-  tableOf as namespacesOf,
   tcpState,
   type NamespaceSockets,
   type SocketTable,
