@@ -79,7 +79,13 @@ async function newest(suite: Suite, names: readonly string[], apt: readonly stri
 async function closure(names: readonly string[], apt: readonly string[], work: string): Promise<string[]> {
   const status = join(work, 'status')
   await writeFile(status, '')
-  const asIfEmpty = ['-qq', '--print-uris', '--no-install-recommends', '-o', `Dir::State::status=${status}`]
+  // With an archive of its own: apt would leave out what lies in that of the system already.
+  const archives = join(work, 'archives')
+  await mkdir(join(archives, 'partial'), { recursive: true })
+  const asIfEmpty = [
+    ...['-qq', '--print-uris', '--no-install-recommends', '-o', `Dir::State::status=${status}`],
+    ...['-o', `Dir::Cache::archives=${archives}`],
+  ]
   const uris = await run('apt-get', [...apt, ...asIfEmpty, 'install', ...names])
   // A line is 'URI' NAME_VERSION_ARCHITECTURE.deb SIZE HASH, the version with %3a for a colon.
   return [...uris.matchAll(/^'.*' ([^_]+)_([^_]+)_\S+\.deb /gm)]

@@ -136,7 +136,8 @@ describeWith(['root', 'containerd', 'bpf'], 'the exporter with eBPF on a real co
     await containerd.addContainer(client, connecting)
     await until('its successor to add to the counters', 28)
     const samples = await scrape(url)
-    expect(valuesBy(samples, 'podsonar_tcp_health_lost_events_total', () => 'lost')).toEqual({ lost: 0 })
+    // Of the whole node: one that comes while its processor is in the program already is lost, and counted as that.
+    expect(valuesBy(samples, 'podsonar_tcp_health_lost_events_total', () => 'lost')['lost']).toBeLessThan(100)
 
     await containerd.removePod(client)
     await waitFor(

@@ -5,7 +5,8 @@ import {
   type MapBounds,
 } from '../../../../src/exporter/core/connection-map.ts'
 import { snapshotOf, type Container } from '../../../../src/exporter/core/containers.ts'
-import { SocketRow, SocketTableBuilder, tcpState } from '../../../../src/exporter/core/socket-table.ts'
+import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
+import { SocketRow, tcpState } from '../../../../src/exporter/core/socket-table.ts'
 import { mapSvg } from '../../../../src/exporter/map-svg.ts'
 import { container, pod } from '../../../support/containers.ts'
 
