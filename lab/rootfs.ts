@@ -21,8 +21,14 @@ import { unpackDebian } from './debian.ts'
 
 const project = fileURLToPath(new URL('../', import.meta.url))
 
-/** Debian bookworm's packages: the shared objects that node links to, libbpf for the exporter, and env for the first line. */
-const packages = ['coreutils', 'libc6', 'libstdc++6', 'libgcc-s1', 'libbpf1', 'libelf1', 'zlib1g']
+/**
+ * Debian bookworm's packages: the shared objects that node links to, libbpf for the exporter, env for the first line, and stat
+ * for the exporter's looks at mounts that may hang.
+ */
+const packages = [
+  ...['coreutils', 'libselinux1', 'libpcre2-8-0', 'libc6', 'libstdc++6', 'libgcc-s1'],
+  ...['libbpf1', 'libelf1', 'zlib1g'],
+]
 
 /** The unprivileged user of the registrar and the proxy; the exporter's manifest asks for root. */
 const accounts = {
@@ -51,7 +57,8 @@ export async function buildRootfs(
   await rootfsFolders(folder)
   await mkdir(join(folder, 'app'))
   const unpacked = await copyLibraries(folder, packages)
-  await copyFile(join(unpacked, 'usr/bin/env'), join(folder, 'usr/bin/env'))
+  for (const name of ['env', 'stat'])
+    await copyFile(join(unpacked, 'usr/bin', name), join(folder, 'usr/bin', name))
   await copyFile(node, join(folder, 'usr/bin/node'))
   await copyProgram(join(folder, 'app'))
   await symlink('/app/dist/main.js', join(folder, 'usr/bin/podsonar'))

@@ -28,6 +28,10 @@ export class Family {
   /** What OpenMetrics has behind samples, and where in the lines. */
   readonly #exemplars: { readonly at: number; readonly text: string }[] = []
   #size = 0
+  /** Where the beginning of the last sample is. */
+  #last: { suffix: string; labels: string | undefined; from: number; to: number } = {
+    ...{ suffix: '', labels: undefined, from: 0, to: 0 },
+  }
 
   /** @param name with `_total` at its end when it is a counter */
   constructor(name: string, type: MetricType, help: string) {
@@ -46,9 +50,10 @@ export class Family {
    * Adds a sample.
    *
    * @param labels what {@link renderLabels} gave, several of them joined by {@link joinLabels}, or empty
+   * @param more labels behind these: samples that share `labels` come cheaper one after the other
    */
-  add(labels: string, value: number): void {
-    this.#add('', labels, value)
+  add(labels: string, value: number, more = ''): void {
+    this.#add('', labels, value, more)
   }
 
   /** Adds a sample whose name has a suffix: `_bucket`, `_sum` or `_count` of a histogram that was made elsewhere. */
@@ -74,7 +79,7 @@ export class Family {
     let count = 0
     for (let index = 0; index <= bounds.length; index += 1) {
       count += buckets[index] ?? 0
-      this.#add('_bucket', joinLabels(labels, `le="${formatValue(bounds[index] ?? Infinity)}"`), count)
+      this.#add('_bucket', labels, count, `le="${formatValue(bounds[index] ?? Infinity)}"`)
       const exemplar = exemplars[index]
       if (exemplar !== undefined)
         this.#exemplars.push({ at: this.#lines.bytes.length - 1, text: renderExemplar(exemplar) })
@@ -92,11 +97,20 @@ export class Family {
     this.#size += write(this.#lines)
   }
 
-  #add(suffix: string, labels: string, value: number): void {
+  #add(suffix: string, labels: string, value: number, more = ''): void {
     const lines = this.#lines
-    lines.text(labels === '' ? `${this.name}${suffix} ` : `${this.name}${suffix}{${labels}} `)
+    const last = this.#last
+    if (last.suffix === suffix && last.labels === labels) {
+      lines.repeat(last.from, last.to)
+    } else {
+      const from = lines.length
+      lines.text(labels === '' ? `${this.name}${suffix}` : `${this.name}${suffix}{${labels}`)
+      this.#last = { suffix, labels, from, to: lines.length }
+    }
+    if (more !== '') lines.text(labels === '' ? `{${more}` : `,${more}`)
+    lines.ascii(labels === '' && more === '' ? ' ' : '} ')
     lines.number(value)
-    lines.text('\n')
+    lines.ascii('\n')
     this.#size += 1
   }
 

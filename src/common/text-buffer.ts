@@ -47,6 +47,18 @@ export class TextBuffer {
     this.#length += bytes.length
   }
 
+  /** How many bytes were written. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** Adds once more what was written from one place to another. */
+  repeat(from: number, to: number): void {
+    this.#reserve(to - from)
+    this.#bytes.copyWithin(this.#length, from, to)
+    this.#length += to - from
+  }
+
   /** Adds a number as JavaScript writes it; `+Inf`, `-Inf` and `NaN` as Prometheus does. */
   number(value: number): void {
     if (value >= 0 && value <= Number.MAX_SAFE_INTEGER && Number.isInteger(value)) this.#digits(value)

@@ -53,7 +53,9 @@ export class HangableSpace implements Disposable {
       }, waitMs)
       child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
       child.on('error', (error) => {
-        if (!kill.signal.aborted) resolve({ reason: errorCode(error) ?? 'error' })
+        // ENOENT here is not the mount's, but the program's.
+        if (!kill.signal.aborted)
+          resolve({ reason: errorCode(error) === 'ENOENT' ? 'no_stat_program' : 'error' })
       })
       child.on('close', (code) => {
         clearTimeout(timer)

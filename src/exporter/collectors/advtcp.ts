@@ -1,4 +1,4 @@
-import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
+import { Family, renderLabels } from '../../common/exposition.ts'
 import type { Collector } from '../collector.ts'
 import { tcpStatistics } from '../core/tcp-statistics.ts'
 import { eachNamespace } from '../slices.ts'
@@ -17,8 +17,7 @@ export function advtcpCollector({ procfs, labels, onSkipped }: NetworkOptions): 
       await eachNamespace(snapshot.namespaces, signal, onSkipped, (namespace, pid) => {
         const own = labels.namespace(namespace)
         const statistics = tcpStatistics(procfs.text(pid, 'net/snmp'), procfs.text(pid, 'net/netstat'))
-        for (const { label, value } of statistics)
-          family.add(joinLabels(own, renderLabels({ tcp_state: label })), value)
+        for (const { label, value } of statistics) family.add(own, value, renderLabels({ tcp_state: label }))
       })
       return [family]
     },

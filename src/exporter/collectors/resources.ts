@@ -1,4 +1,4 @@
-import { Family, joinLabels, renderLabels, type MetricType } from '../../common/exposition.ts'
+import { Family, renderLabels, type MetricType } from '../../common/exposition.ts'
 import { errorCode } from '../../common/errors.ts'
 import type { Cgroupfs } from '../cgroupfs.ts'
 import type { Collector } from '../collector.ts'
@@ -82,7 +82,7 @@ export function resourcesCollector({ procfs, cgroupfs, labels, onSkipped }: Reso
             cgroupfs.files(container.cgroups),
             deviceName,
           ))
-            made.get(name)?.add(joinLabels(own, renderLabels(more)), value)
+            made.get(name)?.add(own, value, renderLabels(more))
         } catch (error) {
           onSkipped(errorCode(error) ?? 'error')
         }

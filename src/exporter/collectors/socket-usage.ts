@@ -1,5 +1,5 @@
 /** `container_network_{tcp,tcp6,udp,udp6}_usage_total`: sockets by state, gauges in spite of their names, as cAdvisor's. */
-import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
+import { Family, renderLabels } from '../../common/exposition.ts'
 import type { Collector } from '../collector.ts'
 import type { LabelMaker } from '../core/labels.ts'
 import { tcpState, type NamespaceSockets } from '../core/socket-table.ts'
@@ -80,7 +80,7 @@ function usageCollector(
           const sockets = namespaces.get(namespace.inode)
           if (sockets === undefined) continue
           const own = labels.namespace(namespace)
-          for (const { label, of } of states) family.add(joinLabels(own, label), of(sockets))
+          for (const { label, of } of states) family.add(own, of(sockets), label)
         }
         return family
       })

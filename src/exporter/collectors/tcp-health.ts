@@ -1,4 +1,4 @@
-import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
+import { Family, renderLabels } from '../../common/exposition.ts'
 import type { Collector } from '../collector.ts'
 import {
   connectBounds,
@@ -104,16 +104,16 @@ function render(figures: readonly TcpHealthFigures[], labels: LabelMaker): Famil
     const own = labels.owner(owner.pod, owner.container)
     const count = (at: number): number => counters[at] ?? 0
     for (const [direction, at] of Object.entries(directions))
-      opened.add(joinLabels(own, renderLabels({ direction })), count(at))
+      opened.add(own, count(at), renderLabels({ direction }))
     for (const [index, reason] of failureReasons.entries()) {
       const value = count(field.failures + index)
-      if (value > 0) failures.add(joinLabels(own, renderLabels({ reason })), value)
+      if (value > 0) failures.add(own, value, renderLabels({ reason }))
     }
     addTimes(connect, own, connectBounds, counters.subarray(field.connectBuckets), count(field.connectNs))
     addTimes(lifetime, own, lifetimeBounds, counters.subarray(field.lifetimeBuckets), count(field.lifetimeNs))
     retransmits.add(own, count(field.retransmits))
     for (const [direction, at] of Object.entries(resets))
-      reset.add(joinLabels(own, renderLabels({ direction })), count(at))
+      reset.add(own, count(at), renderLabels({ direction }))
     received.add(own, live.bytesReceived)
     sent.add(own, live.bytesAcked)
     addRtt(rtt, own, live.rtt)
@@ -141,6 +141,6 @@ function addRtt(family: Family, own: string, rtt: Uint32Array): void {
   for (let bucket = 0; bucket < rttBuckets; bucket += 1) {
     count += rtt[bucket] ?? 0
     const bound = rttBounds[bucket]
-    family.add(joinLabels(own, renderLabels({ le: bound === undefined ? '+Inf' : String(bound) })), count)
+    family.add(own, count, renderLabels({ le: bound === undefined ? '+Inf' : String(bound) }))
   }
 }
