@@ -3,12 +3,15 @@
  * to the same figures. Needs root. The program is measured as it is shipped, compiled. BENCH_PODS and BENCH_SOCKETS make it smaller.
  */
 import { readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { mapConcurrent } from '../src/common/concurrent.ts'
 import { buildProgram } from '../lab/built-program.ts'
 import { Containerd, type LabPod } from '../lab/containerd.ts'
+import { unpackDebian } from '../lab/debian.ts'
 import { TemporaryFolder } from '../lab/files.ts'
 import { SocketHolder } from '../lab/network-namespace.ts'
+import { freePorts } from '../lab/ports.ts'
 import { Process } from '../lab/process.ts'
 import { processUsage } from '../lab/process-usage.ts'
 import { Program } from '../lab/program.ts'
@@ -19,7 +22,6 @@ const pods = Number(process.env['BENCH_PODS'] ?? 300)
 const sockets = Number(process.env['BENCH_SOCKETS'] ?? 60_000)
 /** A process may hold 20,000 descriptors. */
 const podsPerHolder = 30
-const scrapes = 20
 
 /** Every collector alone, those that need no socket table together, and all that run by default. */
 const groups: Readonly<Record<string, string>> = {
@@ -64,7 +66,22 @@ export async function exporter(): Promise<BenchResult> {
     rows.push({ what: 'scrape, CPU', subject: group, value: cost.cpuMs, unit: 'ms' })
     rows.push({ what: 'RSS', subject: group, value: cost.rssMiB, unit: 'MiB' })
   }
-  rows.push(...(await others(pids)))
+  const procfs = await measure(entry, containerd.socket, 'connections,tcp,udp', {
+    ...{ settings: { CONNECTIONS_SOURCE: 'procfs' }, scrapes: 1 },
+  })
+  rows.push({
+    what: 'scrape, wall',
+    subject: '/proc/PID/net/tcp: connections, tcp, udp',
+    value: procfs.wallMs,
+    unit: 'ms',
+  })
+  rows.push({
+    what: 'scrape, CPU',
+    subject: '/proc/PID/net/tcp: connections, tcp, udp',
+    value: procfs.cpuMs,
+    unit: 'ms',
+  })
+  rows.push(...(await others(pids)), ...(await nodeExporter()))
   const idle = await idlePercent(entry, containerd.socket)
   rows.push({ what: 'of a core at 15 s', subject: 'all defaults', value: idle, unit: 'percent' })
   const light = costs.get('without socket table')
@@ -80,20 +97,51 @@ export async function exporter(): Promise<BenchResult> {
 }
 
 /** Medians of wall time, mean CPU of the exporter's process, and its memory afterwards. */
-async function measure(entry: string, socket: string, collectors: string): Promise<Cost> {
-  await using program = await startExporter(entry, socket, collectors)
+async function measure(
+  entry: string,
+  socket: string,
+  collectors: string,
+  { settings = {}, scrapes = 20 }: { settings?: Record<string, string>; scrapes?: number } = {},
+): Promise<Cost> {
+  await using program = await startExporter(entry, socket, collectors, settings)
   const url = await program.url()
+  return await measureScrapes(program.process.pid, () => scrape(url), scrapes)
+}
+
+/** The first scrapes warm it up; of one that takes seconds, the only one is measured. */
+async function measureScrapes(pid: number, once: () => Promise<unknown>, count: number): Promise<Cost> {
   const wall: number[] = []
-  for (let k = 0; k < 5; k += 1) await scrape(url)
-  const before = processUsage(program.process.pid).cpuMs
-  for (let k = 0; k < scrapes; k += 1) {
+  for (let k = 0; k < 5 && count > 1; k += 1) await once()
+  const before = processUsage(pid).cpuMs
+  for (let k = 0; k < count; k += 1) {
     const startedAt = performance.now()
-    await scrape(url)
+    await once()
     wall.push(performance.now() - startedAt)
     await delay(100)
   }
-  const { cpuMs, rssBytes } = processUsage(program.process.pid)
-  return { wallMs: median(wall), cpuMs: (cpuMs - before) / scrapes, rssMiB: rssBytes / 2 ** 20 }
+  const { cpuMs, rssBytes } = processUsage(pid)
+  return { wallMs: median(wall), cpuMs: (cpuMs - before) / count, rssMiB: rssBytes / 2 ** 20 }
+}
+
+/** Debian's prometheus-node-exporter with what it has of the same: sockets of its own network namespace, mounts, traffic. */
+async function nodeExporter(): Promise<BenchRow[]> {
+  const folder = await unpackDebian('bookworm', ['prometheus-node-exporter'])
+  const [port = 0] = await freePorts(1)
+  const collectors = ['sockstat', 'tcpstat', 'filesystem', 'netdev'].map((name) => `--collector.${name}`)
+  await using program = await Process.start(
+    'node-exporter',
+    join(folder, 'usr/bin/prometheus-node-exporter'),
+    [...['--collector.disable-defaults', ...collectors, `--web.listen-address=127.0.0.1:${port}`]],
+  )
+  const url = `http://127.0.0.1:${port}/metrics`
+  await waitFor('node-exporter to answer', async () => (await fetch(url)).ok)
+  const cost = await measureScrapes(program.pid, async () => (await fetch(url)).text(), 20)
+  const subject = 'node-exporter: its own namespace alone'
+  return [
+    { what: 'scrape, wall', subject, value: cost.wallMs, unit: 'ms' },
+    { what: 'scrape, CPU', subject, value: cost.cpuMs, unit: 'ms' },
+    { what: 'RSS', subject, value: cost.rssMiB, unit: 'MiB' },
+  ]
 }
 
 /** The CPU that three scrapes at Prometheus' usual interval take, and all that runs between them. */
@@ -110,10 +158,15 @@ async function idlePercent(entry: string, socket: string): Promise<number> {
   return ((processUsage(program.process.pid).cpuMs - before) / (performance.now() - startedAt)) * 100
 }
 
-async function startExporter(entry: string, socket: string, collectors: string): Promise<Program> {
+async function startExporter(
+  entry: string,
+  socket: string,
+  collectors: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Program> {
   const program = await Program.start(
     ['exporter'],
-    { RUNTIME_ENDPOINT: socket, COLLECTORS: collectors },
+    { RUNTIME_ENDPOINT: socket, COLLECTORS: collectors, ...more },
     entry,
   )
   const url = await program.url()
