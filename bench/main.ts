@@ -4,6 +4,7 @@ import { renderReport, reportOf, type BenchResult } from './result.ts'
 /** Each benchmark is imported only when it runs. */
 const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   exporter: async () => (await import('./exporter.ts')).exporter(),
+  'exporter-soak': async () => (await import('./exporter-soak.ts')).exporterSoak(),
   registrar: async () => (await import('./registrar.ts')).registrar(),
   start: async () => (await import('./start.ts')).start(),
   proxy: async () => (await import('./proxy.ts')).proxy(),

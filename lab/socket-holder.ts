@@ -139,15 +139,26 @@ function holdEnded(count: number): void {
   }
 }
 
+/** A listener on the first port from 9000 on that no other holder has in this namespace. */
+function freeServer(): number {
+  for (let port = 9000; ; port += 1) {
+    try {
+      return listening(own, port)
+    } catch (error) {
+      if (!(error instanceof Error && error.message.includes('EADDRINUSE'))) throw error
+    }
+  }
+}
+
 function holdConnections(count: number, ports: number, pids: readonly number[]): void {
   for (const pid of pids) {
     enterNetworkOf(pid)
     raiseLoopback(own)
-    const servers = Array.from({ length: ports }, (_, index) => listening(own, 9000 + index))
+    const servers = Array.from({ length: ports }, () => freeServer())
     for (let k = 0; k < count; k += 1) {
       const server = servers[k % ports]
       if (server === undefined) continue
-      connected(stream, own, 9000 + (k % ports))
+      connected(stream, own, portOf(server))
       accept(server)
     }
   }
