@@ -104,6 +104,12 @@ export class SimulatedKubelet implements AsyncDisposable {
     return this.requests.map(({ headers }) => headers.authorization)
   }
 
+  /** Shows another certificate to whoever connects from now on, and closes the connections that are idle. */
+  renew({ certificate, key }: Certificate): void {
+    this.#server.setSecureContext({ cert: certificate, key })
+    this.#server.closeIdleConnections()
+  }
+
   #answer(request: IncomingMessage, response: ServerResponse): void {
     this.running += 1
     response.once('close', () => (this.running -= 1))

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.ts'
 import { pause } from '../lifecycle.ts'
 import { Passwords } from './passwords.ts'
 import { sendError } from './reply.ts'
+import { TokenBucket } from './token-bucket.ts'
 import { parseWebConfig, type TextOrFile, type TlsSection, type WebConfig } from './web-config.ts'
 
 export interface WebSecurityOptions {
@@ -38,6 +39,7 @@ export class WebSecurity implements AsyncDisposable {
   readonly #passwords = new Passwords()
   readonly #stopping = new AbortController()
   #loaded: Loaded
+  #bucket: TokenBucket | undefined
   #polling: Promise<void> = Promise.resolve()
   #onTls: (context: SecureContextOptions, requestCert: boolean) => void = () => undefined
   #problem: string | undefined
@@ -45,6 +47,7 @@ export class WebSecurity implements AsyncDisposable {
   private constructor(options: WebSecurityOptions, loaded: Loaded) {
     this.#options = options
     this.#loaded = loaded
+    this.#bucket = bucketOf(loaded)
   }
 
   /** @throws SettingsError when the configuration or a file that it names cannot be used */
@@ -78,6 +81,11 @@ export class WebSecurity implements AsyncDisposable {
     for (const [name, value] of Object.entries(config.headers)) response.setHeader(name, value)
     const path = (request.url ?? '').split('?', 1)[0] ?? ''
     if (this.#options.openPaths.includes(path)) return true
+    if (this.#bucket?.take(performance.now()) === false) {
+      response.setHeader('retry-after', 1)
+      sendError(response, 429, 'rate_limited', 'More requests came than rate_limit of WEB_CONFIG_FILE lets pass')
+      return false
+    }
     if (config.tls !== undefined && !acceptsCertificate(config.tls, request.socket)) {
       sendError(response, 401, 'unauthorized', 'This needs a client certificate that WEB_CONFIG_FILE accepts')
       return false
@@ -119,6 +127,7 @@ export class WebSecurity implements AsyncDisposable {
         if ((loaded.context === undefined) !== (this.#loaded.context === undefined))
           throw new Error('tls_server_config came or went, which needs a restart')
         this.#loaded = loaded
+        this.#bucket = bucketOf(loaded)
         if (loaded.context !== undefined) this.#onTls(loaded.context, asksForCertificate(loaded.config.tls))
         log.info({ event: 'web_config_read' }, 'Read the web configuration again')
       } catch (error) {
@@ -160,6 +169,10 @@ async function load(file: string): Promise<Loaded> {
   return { config, context, fingerprint: [text, cert, key, ca].join('\0') }
 }
 
+function bucketOf({ config: { rateLimit } }: Loaded): TokenBucket | undefined {
+  return rateLimit === undefined ? undefined : new TokenBucket(rateLimit, performance.now())
+}
+
 function asksForCertificate(tls: TlsSection | undefined): boolean {
   return tls !== undefined && tls.clientAuth !== 'NoClientCert'
 }
@@ -172,8 +185,8 @@ function acceptsCertificate(tls: TlsSection, socket: unknown): boolean {
   if (tls.clientAuth === 'NoClientCert' || tls.clientAuth === 'RequestClientCert') return true
   const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
   if (certificate === undefined) return tls.clientAuth === 'VerifyClientCertIfGiven'
-  if (tls.clientAuth === 'RequireAnyClientCert') return true
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return false
+  const isVerified = socket instanceof TLSSocket && socket.authorized
+  if (tls.clientAuth !== 'RequireAnyClientCert' && !isVerified) return false
   const allowed = new Set(tls.clientAllowedSans)
   return allowed.size === 0 || alternativeNames(certificate).some((name) => allowed.has(name))
 }

@@ -31,6 +31,14 @@ export interface TlsSection {
   readonly curves: readonly string[]
 }
 
+/** A token bucket. */
+export interface RateLimit {
+  /** Between two requests, in milliseconds. */
+  readonly intervalMs: number
+  /** Requests that may come at once. */
+  readonly burst: number
+}
+
 export interface WebConfig {
   /** Undefined: plain HTTP. */
   readonly tls: TlsSection | undefined
@@ -38,6 +46,8 @@ export interface WebConfig {
   readonly headers: Readonly<Record<string, string>>
   /** Bcrypt hashes by user; empty: no user is asked for. */
   readonly users: ReadonlyMap<string, string>
+  /** For all clients together; undefined: as many requests as come. */
+  readonly rateLimit: RateLimit | undefined
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -52,6 +62,7 @@ export function parseWebConfig(text: string): WebConfig {
     'tls_server_config',
     'http_server_config',
     'basic_auth_users',
+    'rate_limit',
   ])
   const http = fields('http_server_config', root['http_server_config'] ?? {}, ['http2', 'headers'])
   boolean('http_server_config.http2', http['http2'])
@@ -59,6 +70,7 @@ export function parseWebConfig(text: string): WebConfig {
     tls: parseTls(root['tls_server_config']),
     headers: parseHeaders(http['headers']),
     users: parseUsers(root['basic_auth_users']),
+    rateLimit: parseRateLimit(root['rate_limit']),
   }
 }
 
@@ -90,9 +102,9 @@ function parseTls(value: unknown): TlsSection | undefined {
     )
   if (clientAuthority === undefined && verifies)
     throw new Error(`${at}.client_auth_type: expected client_ca_file with ${clientAuth}: none was given`)
-  if (clientAllowedSans.length > 0 && clientAuth !== 'RequireAndVerifyClientCert')
+  if (clientAllowedSans.length > 0 && !clientAuth.startsWith('Require'))
     throw new Error(
-      `${at}.client_allowed_sans: expected client_auth_type RequireAndVerifyClientCert: value was ${clientAuth}`,
+      `${at}.client_allowed_sans: expected client_auth_type RequireAndVerifyClientCert or RequireAnyClientCert: value was ${clientAuth}`,
     )
 
   const version = (name: string, fallback: keyof typeof tlsVersions): TlsSection['minVersion'] =>
@@ -147,6 +159,32 @@ function parseUsers(value: unknown): Map<string, string> {
         throw new Error(`basic_auth_users.${user}: expected a bcrypt hash such as "htpasswd -nBC 10" prints`)
       return [user, hash]
     }),
+  )
+}
+
+function parseRateLimit(value: unknown): RateLimit | undefined {
+  const limit = fields('rate_limit', value ?? {}, ['interval', 'burst'])
+  const intervalMs = duration('rate_limit.interval', limit['interval'] ?? 0)
+  const burst = limit['burst'] ?? 0
+  if (!Number.isSafeInteger(burst) || Number(burst) < 0)
+    throw new Error(`rate_limit.burst: expected a whole number from 0: value was ${JSON.stringify(burst)}`)
+  if (intervalMs === 0) return undefined
+  if (burst === 0) throw new Error('rate_limit.burst: expected at least 1: 0 would let no request pass')
+  return { intervalMs, burst: Number(burst) }
+}
+
+/** The units of Go's durations, in milliseconds. */
+const unitMs = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+
+/** `1m30s`, `250ms`, 0: a duration as Go's yaml reads it, in milliseconds. */
+function duration(at: string, value: unknown): number {
+  const text = value === 0 ? '0' : value
+  if (text === '0') return 0
+  if (typeof text !== 'string' || !/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text))
+    throw new Error(`${at}: expected a duration such as 1s or 250ms: value was ${JSON.stringify(value)}`)
+  return [...text.matchAll(/([\d.]+)(ns|us|µs|ms|s|m|h)/g)].reduce(
+    (sum, [, amount, unit]) => sum + Number(amount) * unitMs[unit as keyof typeof unitMs],
+    0,
   )
 }
 

@@ -124,6 +124,8 @@ describe('WEB_CONFIG_FILE', () => {
     expect(await statuses('RequireAndVerifyClientCert', authority)).toEqual([401, 200, 200, 401])
     const named = `${authority}, client_allowed_sans: [prometheus.example]`
     expect(await statuses('RequireAndVerifyClientCert', named)).toEqual([401, 200, 401, 401])
+    const allowed = ', client_allowed_sans: [prometheus.example]'
+    expect(await statuses('RequireAnyClientCert', allowed)).toEqual([401, 200, 401, 200])
   })
 
   it('follows changes of the file and of what it names, and keeps the last good one', async () => {
@@ -178,6 +180,19 @@ describe('WEB_CONFIG_FILE', () => {
         })
       })
     expect([await secured('TLSv1.2'), await secured('TLSv1.3')]).toEqual([false, true])
+  })
+
+  it('lets so many requests pass and no more, probes not counted', async () => {
+    await using folder = await TemporaryFolder.create('web')
+    const file = join(folder.path, 'web.yml')
+    await writeFile(file, 'rate_limit: { interval: 1h, burst: 2 }')
+    await using server = await listen(file)
+    const ask = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${server.port}${path}`)
+    const paths = ['/', '/healthz', '/', '/', '/healthz']
+    const answers: Response[] = []
+    for (const path of paths) answers.push(await ask(path))
+    expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200, 429, 200])
+    expect(await answers[3]?.json()).toMatchObject({ error: 'rate_limited' })
   })
 
   it('that cannot be used is one clear error', async () => {

@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -95,6 +95,51 @@ describe('the certificate authority', () => {
     await waitFor('both to be used', async () => (await codes()).join() === '200,200')
     await writeFile(file, 'nonsense')
     expect(await codes()).toEqual([200, 200])
+  })
+
+  it('is replaced under load without a failed scrape', async () => {
+    await using folder = await TemporaryFolder.create('ca')
+    await using old = await CertificateAuthority.create('old CA')
+    await using next = await CertificateAuthority.create('next CA')
+    const file = join(folder.path, 'ca.crt')
+    /** As Kubernetes replaces mounted files: at once. */
+    const replace = async (...authorities: readonly CertificateAuthority[]): Promise<void> => {
+      await writeFile(`${file}.new`, authorities.map(({ certificate }) => certificate).join(''))
+      await rename(`${file}.new`, file)
+    }
+    await replace(old)
+    await using world = await ProxyWorld.start({ settings: { KUBELET_CERTIFICATE_AUTHORITY: file } })
+    const subject = { commonName: 'node-1', dns: ['node-1'] }
+    const [before, after] = [await old.issue(subject), await next.issue(subject)]
+    const kubelet = world.own(await SimulatedKubelet.start({ token, certificate: before }))
+    world.addNode('node-1', ['127.0.0.1'], kubelet.port)
+
+    const outcomes: (string | number)[] = []
+    let stopping = false
+    const load = Array.from({ length: 4 }, async () => {
+      while (!stopping) {
+        const { status, error } = await world.scrape('127.0.0.1', kubelet.port)
+        outcomes.push(error ?? status)
+      }
+    })
+    const someMore = async (): Promise<void> => {
+      const wanted = outcomes.length + 20
+      await waitFor('more scrapes', () => outcomes.length >= wanted)
+    }
+    await someMore()
+    await replace(old, next)
+    kubelet.renew(after)
+    await someMore()
+    await replace(next)
+    await someMore()
+    stopping = true
+    await Promise.all(load)
+    expect(outcomes.filter((outcome) => outcome !== 200)).toEqual([])
+
+    kubelet.renew(before)
+    await waitFor('the old one to be refused', async () => {
+      return (await world.scrape('127.0.0.1', kubelet.port)).error === 'upstream_tls'
+    })
   })
 })
 

@@ -2,6 +2,10 @@
  * The faults of http-proxy, each tried on podsonar's proxy and on http-proxy used naively: that the second one fails
  * shows that the first one's pass means something.
  */
+import { createServer as createHttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import httpProxy from 'http-proxy'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { SimulatedKubelet } from '../../../lab/kubelet.ts'
 import { waitFor } from '../../../lab/wait.ts'
@@ -176,14 +180,29 @@ describe('a request header', () => {
     expect(kubelet.requests.at(-1)?.headers.expect).toBeUndefined()
   })
 
-  it.each(['DELETE', 'OPTIONS'])('cannot smuggle a request behind a chunked %s', async (method) => {
-    const asked = kubelet.requests.length
-    using raw = new Raw(ours()).request(method, page(), 'Transfer-Encoding: chunked')
-    const inner = 'GET /pods HTTP/1.1\r\nHost: x\r\n\r\n'
-    raw.send(`${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`)
-    await waitFor('the refusal', () => raw.closed)
-    expect([raw.status, kubelet.requests.length]).toEqual([405, asked])
-    expect(raw.received.match(/HTTP\/1\.1 \d/g)).toHaveLength(1)
+  it('Expect makes naive http-proxy forget the token, and pass on that of the client', async () => {
+    using raw = rawGet(theirs(), 'Expect: 100-continue', 'Authorization: Bearer theirs', 'Connection: close')
+    await waitFor('the answer', () => raw.closed)
+    expect(kubelet.authorizations.at(-1)).toBe('Bearer theirs')
+  })
+
+  const mine = ['Cookie: a=b', 'Impersonate-User: root', 'Accept-Encoding: gzip']
+
+  it('that says who the client is stays here', async () => {
+    using raw = rawGet(ours(), ...mine)
+    await waitFor('the page', () => raw.status === 200)
+    expect(Object.keys(kubelet.requests.at(-1)?.headers ?? {}).sort()).toEqual([
+      'accept-encoding',
+      'authorization',
+      'connection',
+      'host',
+    ])
+  })
+
+  it('that says who the client is goes through naive http-proxy', async () => {
+    using raw = rawGet(theirs(), ...mine)
+    await waitFor('the page', () => raw.status === 200)
+    expect(kubelet.requests.at(-1)?.headers).toMatchObject({ cookie: 'a=b', 'impersonate-user': 'root' })
   })
 
   it('Trailer kills naive http-proxy', async () => {
@@ -191,5 +210,111 @@ describe('a request header', () => {
     await naive.process.exited
     expect(naive.process.stderr).toContain('ERR_HTTP_TRAILER_INVALID')
     expect(raw.status).toBe(0)
+  })
+})
+
+describe('a redirect of the kubelet', () => {
+  it('becomes a refusal', async () => {
+    kubelet.behaviour = 'redirect'
+    using raw = rawGet(ours())
+    await waitFor('the answer', () => raw.status !== 0)
+    expect([raw.status, /^location:/im.test(raw.received)]).toEqual([502, false])
+  })
+
+  it('goes to the client of naive http-proxy, which follows it', async () => {
+    const again = await startNaiveProxy(world.ca.certificateFile, token)
+    world.own(again.process)
+    kubelet.behaviour = 'redirect'
+    using raw = rawGet(again.port)
+    await waitFor('the answer', () => raw.status !== 0)
+    expect([raw.status, /^location: \/elsewhere/im.test(raw.received)]).toEqual([302, true])
+  })
+})
+
+describe('a request behind the chunks of another', () => {
+  const inner = 'GET /pods HTTP/1.1\r\nHost: x\r\n\r\n'
+
+  /** What a kubelet reads when `method` with chunks is sent to a proxy, and the answer's status. */
+  async function sent(method: string, port: (kubelet: number) => Promise<number>): Promise<[string, number]> {
+    const { certificate, key } = await world.ca.issue({
+      commonName: 'node-2',
+      dns: ['node-2'],
+      ips: ['127.0.0.2'],
+    })
+    let read = ''
+    const server = createTlsServer({ cert: certificate, key }, (socket) => {
+      socket.on('error', () => undefined)
+      socket.on('data', (bytes) => {
+        read += bytes.toString('latin1')
+        if (read.includes('\r\n\r\n')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.2', resolve))
+    const { port: kubeletPort } = server.address() as AddressInfo
+    world.addNode('node-2', ['127.0.0.2'], kubeletPort)
+    try {
+      const target = `/api/v1/nodes/127.0.0.2:${kubeletPort}/metrics/cadvisor`
+      using raw = new Raw(await port(kubeletPort)).request(method, target, 'Transfer-Encoding: chunked')
+      raw.send(`${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`)
+      await waitFor('the answer', () => raw.status !== 0)
+      return [read, raw.status]
+    } finally {
+      server.close()
+    }
+  }
+
+  it.each(['DELETE', 'OPTIONS'])('never reaches the kubelet with %s', async (method) => {
+    expect(await sent(method, () => Promise.resolve(ours()))).toEqual(['', 405])
+  })
+
+  it.each(['DELETE', 'OPTIONS'])('is smuggled in by naive http-proxy with %s', async (method) => {
+    const [read] = await sent(method, async () => {
+      const again = await startNaiveProxy(world.ca.certificateFile, token)
+      world.own(again.process)
+      return again.port
+    })
+    const [head, ...behind] = read.split('\r\n\r\n')
+    expect(head).toMatch(/content-length: 0/i)
+    expect(behind.join('\r\n\r\n')).toBe(inner)
+  })
+})
+
+describe('a node with an IPv6 address', () => {
+  it('is scraped, and not by naive http-proxy with a URL as its target', async ({ skip }) => {
+    const { SimulatedKubelet: Kubelet } = await import('../../../lab/kubelet.ts')
+    const certificate = await world.ca.issue({ commonName: 'node-6', dns: ['node-6'], ips: ['::1'] })
+    const v6 = await Kubelet.start({ address: '::1', token, certificate }).catch(() => undefined)
+    if (v6 === undefined) {
+      skip('this machine has no IPv6')
+      return
+    }
+    world.own(v6)
+    world.addNode('node-6', ['::1'], v6.port)
+    expect((await world.scrape('[::1]', v6.port)).status).toBe(200)
+
+    const proxy = httpProxy.createProxyServer()
+    const problem = Promise.withResolvers<string>()
+    const server = createHttpServer((request, response) => {
+      const target = new URL(`https://[::1]:${v6.port}`) as never
+      proxy.web(request, response, { target, secure: false }, (error) => {
+        problem.resolve((error as NodeJS.ErrnoException).code ?? '')
+        response.end()
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    using _raw = new Raw((server.address() as AddressInfo).port).request('GET', '/metrics/cadvisor')
+    expect(await problem.promise).toBe('ENOTFOUND')
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+})
+
+describe('a token with a line break', () => {
+  it('kills naive http-proxy at its first request', async () => {
+    const again = await startNaiveProxy(world.ca.certificateFile, 'a\nb')
+    world.own(again.process)
+    using _raw = rawGet(again.port)
+    await again.process.exited
+    expect(again.process.stderr).toContain('ERR_INVALID_CHAR')
   })
 })

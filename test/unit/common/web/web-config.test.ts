@@ -41,6 +41,23 @@ describe('parseWebConfig', () => {
   })
 
   it('asks for nothing when the file is empty', () => {
-    expect(parseWebConfig('')).toEqual({ tls: undefined, headers: {}, users: new Map() })
+    expect(parseWebConfig('')).toEqual({
+      tls: undefined,
+      headers: {},
+      users: new Map(),
+      rateLimit: undefined,
+    })
+  })
+
+  it.each([
+    ['{interval: 1s, burst: 20}', { intervalMs: 1_000, burst: 20 }],
+    ['{interval: 1m0.5s, burst: 1}', { intervalMs: 60_500, burst: 1 }],
+    ['{interval: 250ms, burst: 3}', { intervalMs: 250, burst: 3 }],
+    ['{interval: 0, burst: 3}', undefined],
+    ['{interval: 0s}', undefined],
+    ['{burst: 3}', undefined],
+    ['', undefined],
+  ])('reads rate_limit: %s', (text, expected) => {
+    expect(parseWebConfig(`rate_limit: ${text}`).rateLimit).toEqual(expected)
   })
 })
