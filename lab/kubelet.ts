@@ -107,6 +107,11 @@ export class SimulatedKubelet implements AsyncDisposable {
   /** Shows another certificate to whoever connects from now on, and closes the connections that are idle. */
   renew({ certificate, key }: Certificate): void {
     this.#server.setSecureContext({ cert: certificate, key })
+    this.closeIdle()
+  }
+
+  /** Closes the connections that are idle. */
+  closeIdle(): void {
     this.#server.closeIdleConnections()
   }
 

@@ -1,6 +1,6 @@
 /**
- * Many scrapes of kubelets in every state by clients that go away at any moment, through podsonar as a process of its own:
- * whether it keeps its memory and its sockets.
+ * Many scrapes of kubelets in every state by clients that go away at any moment, through podsonar as a process of its own,
+ * while the API server is away: whether it keeps its memory and its sockets, and finds the API server again.
  */
 import { writeFile } from 'node:fs/promises'
 import { readdirSync, readlinkSync } from 'node:fs'
@@ -21,20 +21,31 @@ const behaviours: readonly KubeletBehaviour[] = [
 ]
 const concurrency = 32
 
+export interface SoakOptions {
+  /** How many at least, a tenth of which their clients abandon. */
+  readonly scrapes: number
+  /** How long the API server is away at least, in milliseconds. @default 0, that is as long as the scrapes take */
+  readonly awayMs?: number
+}
+
 export interface SoakResult {
   readonly scrapes: number
   /** That came whole. */
   readonly whole: number
   /** After the first half, and at the end, in bytes. */
   readonly rssBytes: readonly [half: number, end: number]
-  /** Sockets of the process at the end beyond those that it had after its first scrapes; idle kept ones included. */
+  /** Idle connections to kubelets when the last scrape was over, as podsonar counts them. */
+  readonly socketsKept: number
+  /** Sockets beyond those before the first scrape, when clients are gone and kubelets have closed idle connections. */
   readonly socketsLeft: number
+  /** How long there was no API server, in seconds. */
+  readonly awaySeconds: number
   /** What it wrote that a healthy process does not. */
   readonly complaints: readonly string[]
 }
 
-/** @param scrapes how many, a tenth of which their clients abandon */
-export async function soak(scrapes: number): Promise<SoakResult> {
+/** @throws Error when podsonar ends, or does not find the API server again */
+export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakResult> {
   await using owned = new AsyncDisposableStack()
   const folder = owned.use(await TemporaryFolder.create('soak'))
   const ca = owned.use(await CertificateAuthority.create())
@@ -42,12 +53,14 @@ export async function soak(scrapes: number): Promise<SoakResult> {
   const tokenFile = join(folder.path, 'token')
   await writeFile(tokenFile, 'token')
   const nodes: string[] = []
+  const kubelets: SimulatedKubelet[] = []
   for (const [index, behaviour] of behaviours.entries()) {
     const name = `node-${index}`
     const certificate = await ca.issue({ commonName: name, dns: [name] })
     const address = `127.0.0.${index + 1}`
     const kubelet = owned.use(await SimulatedKubelet.start({ address, token: 'token', certificate }))
     kubelet.behaviour = behaviour
+    kubelets.push(kubelet)
     kubernetes.addNode({ name, internalIps: [address], kubeletPort: kubelet.port })
     nodes.push(`${address}:${kubelet.port}`)
   }
@@ -69,11 +82,13 @@ export async function soak(scrapes: number): Promise<SoakResult> {
   owned.defer(() => {
     agent.destroy()
   })
+  await kubernetes.leave()
+  const leftMs = performance.now()
   let started = 0
   let whole = 0
   let half = 0
   const worker = async (): Promise<void> => {
-    while (started < scrapes) {
+    while (started < scrapes || performance.now() - leftMs < awayMs) {
       started += 1
       if (started === Math.ceil(scrapes / 2)) half = processUsage(pid).rssBytes
       const node = nodes[Math.floor(Math.random() * nodes.length)] ?? ''
@@ -83,18 +98,26 @@ export async function soak(scrapes: number): Promise<SoakResult> {
   await Promise.all(Array.from({ length: concurrency }, worker))
   const end = processUsage(pid).rssBytes
   agent.destroy()
-  const idle = behaviours.length * 8
-  await waitFor('the clients to be gone', () => sockets(pid) <= before + idle)
+  const metrics = await (await fetch(`${ops}/metrics`)).text()
+  const socketsKept = Number(/_upstream_connections\{state="idle"\} (\d+)/.exec(metrics)?.[1])
+
+  await kubernetes.arrive()
+  const awaySeconds = (performance.now() - leftMs) / 1_000
+  kubernetes.deleteNode('node-0')
+  await waitFor('the API server to be followed again', async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/nodes/${nodes[0] ?? ''}/metrics/cadvisor`)
+    await answer.arrayBuffer()
+    return answer.status === 403
+  })
+  for (const kubelet of kubelets) kubelet.closeIdle()
+  await waitFor('idle connections to be closed', () => sockets(pid) <= before).catch(() => undefined)
   if (!program.process.running) throw new Error(`podsonar ended: ${program.process.stderr.slice(-2_000)}`)
   const complaints = program.process.stderr
     .split('\n')
     .filter((line) => /Unhandled|Warning|MaxListeners|"level":"error"/.test(line))
   return {
-    scrapes,
-    whole,
-    rssBytes: [half, end],
+    ...{ scrapes: started, whole, rssBytes: [half, end], socketsKept, awaySeconds, complaints },
     socketsLeft: Math.max(0, sockets(pid) - before),
-    complaints,
   }
 }
 

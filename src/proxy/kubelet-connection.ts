@@ -164,6 +164,8 @@ class ChunkedBody implements Body {
     try {
       const read = this.#decoder.decode(bytes, sink.data)
       if (this.#decoder.ended) {
+        // The connection goes on to be read, to see its end.
+        this.#paused = false
         this.#onEnd(read < bytes.length)
         sink.end()
       }

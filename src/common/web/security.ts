@@ -83,7 +83,12 @@ export class WebSecurity implements AsyncDisposable {
     if (this.#options.openPaths.includes(path)) return true
     if (this.#bucket?.take(performance.now()) === false) {
       response.setHeader('retry-after', 1)
-      sendError(response, 429, 'rate_limited', 'More requests came than rate_limit of WEB_CONFIG_FILE lets pass')
+      sendError(
+        response,
+        429,
+        'rate_limited',
+        'More requests came than rate_limit of WEB_CONFIG_FILE lets pass',
+      )
       return false
     }
     if (config.tls !== undefined && !acceptsCertificate(config.tls, request.socket)) {

@@ -73,6 +73,15 @@ describe('a page', () => {
     expect(connections).toHaveLength(1)
   })
 
+  it('leaves a connection that is closed as soon as the kubelet closes it', async () => {
+    records = [head + chunks(2_048)]
+    for (let round = 0; round < 2; round += 1) await scrape()
+    const [connection] = connections
+    connection?.end()
+    await waitFor('the other end to be closed too', () => connection?.closed === true)
+    expect(await world.ops('/metrics')).toContain('podsonar_proxy_upstream_connections{state="idle"} 0')
+  })
+
   it('that ends with its connection comes whole', async () => {
     records = ['HTTP/1.1 200 OK\r\n\r\n', body, '']
     expect((await scrape()).body.toString() === body).toBe(true)
