@@ -10,7 +10,7 @@ import { loadInvocation } from '../../../src/config/load.ts'
 import { modes, schema, type Mode } from '../../../src/config/schema.ts'
 import type { Settings } from '../../../src/config/setting.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { typeErrors, workloads, type PodSpec, type Workload } from '../../support/manifests.ts'
+import { allowed, typeErrors, workloads, type PodSpec, type Workload } from '../../support/manifests.ts'
 
 const root = fileURLToPath(new URL('../../../deploy/kubernetes/', import.meta.url))
 const overlays = readdirSync(`${root}overlays`)
@@ -93,6 +93,42 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
     expect(mounts(await renderKustomization(folder.path))).toContain(socket)
     expect(mounts(objectsOf('base/exporter'))).not.toContain(socket)
   })
+
+  it('lets the proxy know and reach pods with its component, in every overlay, and only then', async () => {
+    const settings = (objects: readonly KubernetesObject[], mode: Mode): Record<string, string> => {
+      const { pod } = workloads(objects)[`podsonar-${mode}`] ?? {}
+      return pod === undefined ? {} : environment(objects, pod)
+    }
+    const egress = (objects: readonly KubernetesObject[]): unknown[] => {
+      const found = objects.find(
+        ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'podsonar-proxy',
+      )
+      return (found?.['spec'] as { egress: unknown[] }).egress
+    }
+    const wanted = ['list pods', 'watch pods']
+    const toPods = { to: [{ namespaceSelector: {} }] }
+    for (const overlay of overlays) {
+      await using folder = await TemporaryFolder.create('pod-proxy')
+      const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)
+      const kustomization = {
+        resources: [path(`overlays/${overlay}`)],
+        components: [path('components/pod-proxy')],
+      }
+      await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+      const [without, objects] = [objectsOf(`overlays/${overlay}`), await renderKustomization(folder.path)]
+      expect(settings(objects, 'proxy')).toEqual({ ...settings(without, 'proxy'), POD_PROXY: 'true' })
+      expect(settings(objects, 'registrar')).toEqual({
+        ...settings(without, 'registrar'),
+        POD_ROUTE: 'proxy',
+      })
+      expect(allowed(objects, 'podsonar-proxy')).toEqual(
+        [...allowed(without, 'podsonar-proxy'), ...wanted].sort(),
+      )
+      expect(allowed(without, 'podsonar-proxy')).not.toEqual(expect.arrayContaining(wanted))
+      expect(egress(objects)).toEqual([...egress(without), toPods])
+      expect(typeErrors(objects)).toEqual([])
+    }
+  }, 120_000)
 
   it('holds only objects that the schemas of current Kubernetes accept', async () => {
     for (const objects of Object.values(rendered)) {

@@ -1,6 +1,10 @@
+import { realpathSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Consul } from '../../../lab/consul.ts'
+import { TemporaryFolder } from '../../../lab/files.ts'
 import { renderKustomization } from '../../../lab/kubectl.ts'
 import { SimulatedKubernetes } from '../../../lab/kubernetes/simulated-kubernetes.ts'
 import { Program } from '../../../lab/program.ts'
@@ -33,8 +37,12 @@ describeWith(['kubectl', 'consul'], 'the roles of the manifests', () => {
     expect(await asked(kubernetes, rules)).toEqual(rules)
   })
 
-  it('are what the proxy uses of the API server, and what kubelets ask for', async () => {
-    const rules = allowed(await renderKustomization(overlay), 'podsonar-proxy')
+  /** Compares what a proxy with `settings` asks for with what a kustomization allows it. */
+  const checkProxy = async (
+    folder: string,
+    settings: Readonly<Record<string, string>>,
+  ): Promise<string[]> => {
+    const rules = allowed(await renderKustomization(folder), 'podsonar-proxy')
     expect(rules).toContain('get nodes/metrics')
     const ofServer = rules.filter((rule) => rule !== 'get nodes/metrics')
     await using kubernetes = await SimulatedKubernetes.start()
@@ -42,7 +50,23 @@ describeWith(['kubectl', 'consul'], 'the roles of the manifests', () => {
     await using _proxy = await Program.start(['proxy'], {
       KUBECONFIG: await kubernetes.kubeconfig(),
       KUBELET_INSECURE_TLS: 'true',
+      ...settings,
     })
     expect(await asked(kubernetes, ofServer)).toEqual(ofServer)
+    return ofServer
+  }
+
+  it('are what the proxy uses of the API server, and what kubelets ask for', async () => {
+    expect(await checkProxy(overlay, {})).toEqual(['list nodes', 'watch nodes'])
+  })
+
+  it('are what the proxy uses with POD_PROXY, where the component for it is used', async () => {
+    await using folder = await TemporaryFolder.create('pod-proxy')
+    const path = (one: string): string => relative(realpathSync(folder.path), one)
+    const components = [path(join(overlay, '../../components/pod-proxy'))]
+    const kustomization = { resources: [path(overlay)], components }
+    await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+    const used = await checkProxy(folder.path, { POD_PROXY: 'true' })
+    expect(used).toEqual(['list nodes', 'list pods', 'watch nodes', 'watch pods'])
   })
 })
