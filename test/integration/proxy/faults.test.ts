@@ -244,7 +244,7 @@ describe('a request behind the chunks of another', () => {
     let read = ''
     const server = createTlsServer({ cert: certificate, key }, (socket) => {
       socket.on('error', () => undefined)
-      socket.on('data', (bytes) => {
+      socket.on('data', (bytes: Buffer) => {
         read += bytes.toString('latin1')
         if (read.includes('\r\n\r\n')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
       })
