@@ -7,16 +7,21 @@ import type { LastScrape } from './last-scrapes.ts'
 export interface PageState {
   readonly nodes: readonly NodeRecord[]
   readonly lastScrape: (node: string) => LastScrape | undefined
+  /** Why the proxy is not ready, by part. */
   readonly reasons: Readonly<Record<string, string>>
+  /** What people should know although it is ready, by part: an API server that is away. */
+  readonly notes: Readonly<Record<string, string>>
   readonly paths: readonly string[]
   readonly inFlight: number
   readonly nowMs: number
   readonly query: PageQuery
 }
 
-/** The page of the proxy: the nodes, when each was last scraped, and what last went wrong. */
-export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs, query }: PageState): string {
+/** The page of the proxy: the nodes, when each was last scraped, and what last went wrong; failing nodes first. */
+export function proxyPage(state: PageState): string {
+  const { nodes, lastScrape, reasons, notes, paths, inFlight, nowMs, query } = state
   const age = (ms: number): string => `${Math.max(0, Math.round((nowMs - ms) / 1_000))} s ago`
+  const hasFailed = ({ name }: NodeRecord): number => Number((lastScrape(name)?.code ?? 'ok') !== 'ok')
   const cells = (node: NodeRecord): (Html | string | number)[] => {
     const last = lastScrape(node.name)
     return [
@@ -27,7 +32,7 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs, 
       last === undefined ? html`<span class="muted">never</span>` : scraped(last, age),
       last?.error === undefined
         ? ''
-        : html`<span class="bad">${last.error.message}</span> ${age(last.error.atMs)}`,
+        : html`<span class="bad">${withoutName(last.error.message, node.name)}</span> ${age(last.error.atMs)}`,
     ]
   }
   const problems = Object.entries(reasons)
@@ -38,6 +43,7 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs, 
         : html`<p class="bad">Not ready</p>
             ${facts(problems)}`
     }
+    ${Object.entries(notes).map(([part, note]) => html`<p class="bad">${part}: ${note}</p>`)}
     ${facts([
       ['nodes', nodes.length],
       ['scrapes that run', inFlight],
@@ -47,8 +53,9 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs, 
     ${query.form('Show nodes that contain')}
     ${pagedTable(query, {
       name: 'nodes',
-      headers: ['node', 'state', 'addresses', 'kubelet port', 'last scrape', 'last error'],
-      items: nodes,
+      headers: ['node', 'state', 'addresses', 'port', 'last scrape', 'last error'],
+      // What somebody came for is on the first page.
+      items: nodes.toSorted((a, b) => hasFailed(b) - hasFailed(a)),
       text: (node) => searchText(node, lastScrape(node.name)),
       cells,
       empty: 'no node is known',
@@ -59,7 +66,12 @@ export function proxyPage({ nodes, lastScrape, reasons, paths, inFlight, nowMs, 
 
 function scraped({ atMs, seconds, bytes, code }: LastScrape, age: (ms: number) => string): Html {
   const outcome = code === 'ok' ? html`<span class="ok">ok</span>` : html`<span class="bad">${code}</span>`
-  return html`${outcome}, ${age(atMs)}, ${seconds.toFixed(3)} s, ${bytes} bytes`
+  return html`${outcome}, ${age(atMs)}, ${seconds.toFixed(3)} s, ${(bytes / 1_000).toFixed(1)} kB`
+}
+
+/** The name is in the row already. */
+function withoutName(message: string, name: string): string {
+  return message.startsWith(`${name} `) ? message.slice(name.length + 1) : message
 }
 
 function searchText({ name, internalIps, ready }: NodeRecord, last: LastScrape | undefined): string {

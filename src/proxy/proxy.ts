@@ -148,6 +148,7 @@ export async function startProxyOn(
       nodes: nodes.all(),
       lastScrape: (node) => last.of(node),
       reasons: readiness.toJSON().reasons,
+      notes: readiness.toJSON().notes,
       paths: [...rules.paths],
       inFlight: inFlight.total,
       nowMs: Date.now(),
