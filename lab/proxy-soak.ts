@@ -73,10 +73,19 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
     }),
   )
   const ops = await program.url('OPS_PORT')
-  await waitFor('podsonar to be ready', async () => (await fetch(`${ops}/readyz`)).ok)
+  await waitFor('podsonar to be ready', async () => (await ask(`${ops}/readyz`)).status === 200)
   const { port } = new URL(await program.url('PORT'))
   const { pid } = program.process
-  const before = sockets(pid)
+  let before = -1
+  await waitFor(
+    'the sockets of the start',
+    () => {
+      const last = before
+      before = sockets(pid)
+      return before === last
+    },
+    { everyMs: 1_000 },
+  )
 
   const agent = new Agent({ keepAlive: true, maxSockets: concurrency })
   owned.defer(() => {
@@ -98,17 +107,14 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
   await Promise.all(Array.from({ length: concurrency }, worker))
   const end = processUsage(pid).rssBytes
   agent.destroy()
-  const metrics = await (await fetch(`${ops}/metrics`)).text()
+  const { text: metrics } = await ask(`${ops}/metrics`)
   const socketsKept = Number(/_upstream_connections\{state="idle"\} (\d+)/.exec(metrics)?.[1])
 
   await kubernetes.arrive()
   const awaySeconds = (performance.now() - leftMs) / 1_000
   kubernetes.deleteNode('node-0')
-  await waitFor('the API server to be followed again', async () => {
-    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/nodes/${nodes[0] ?? ''}/metrics/cadvisor`)
-    await answer.arrayBuffer()
-    return answer.status === 403
-  })
+  const forgotten = `http://127.0.0.1:${port}/api/v1/nodes/${nodes[0] ?? ''}/metrics/cadvisor`
+  await waitFor('the API server to be followed again', async () => (await ask(forgotten)).status === 403)
   for (const kubelet of kubelets) kubelet.closeIdle()
   await waitFor('idle connections to be closed', () => sockets(pid) <= before).catch(() => undefined)
   if (!program.process.running) throw new Error(`podsonar ended: ${program.process.stderr.slice(-2_000)}`)
@@ -139,6 +145,23 @@ function scrape(agent: Agent, port: number, node: string, abandoned: boolean): P
     request.end()
     if (!abandoned) return
     setTimeout(() => request.destroy(), Math.random() * 30)
+  })
+}
+
+/** GET on a connection of its own, which is closed after it: kept ones would be counted with those of the proxy. */
+function ask(url: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    httpRequest(url, { agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (part: string) => (text += part))
+      response.on('error', reject)
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, text })
+      })
+    })
+      .on('error', reject)
+      .end()
   })
 }
 
