@@ -12,6 +12,7 @@ export const refusals = {
   path_not_allowed: 403,
   not_found: 404,
   method_not_allowed: 405,
+  rate_limited: 429,
   upstream_unreachable: 502,
   upstream_tls: 502,
   upstream_auth: 502,
