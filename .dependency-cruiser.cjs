@@ -40,7 +40,7 @@ module.exports = {
           '^src/[^/]+/core/',
           '^src/kubernetes/(scrape-target|records)\\.ts$',
           '^src/common/(errors|text|ip|exposition|label-selector)\\.ts$',
-          '^(node:)?(net|crypto|buffer)$',
+          '^(node:)?(net|crypto|buffer|util)$',
           // Two tables as plain data.
           '^node_modules/hpack\\.js/',
         ],
@@ -51,13 +51,13 @@ module.exports = {
       name: 'common-and-config-are-below-all',
       severity: 'error',
       from: { path: '^src/(common|config)/' },
-      to: { path: '^src/(kubernetes|registrar|proxy|exporter)/' },
+      to: { path: '^src/(kubernetes|registrar|proxy|exporter|capture)/' },
     },
     {
       name: 'kubernetes-is-below-the-modes',
       severity: 'error',
       from: { path: '^src/kubernetes/' },
-      to: { path: '^src/(registrar|proxy|exporter)/' },
+      to: { path: '^src/(registrar|proxy|exporter|capture)/' },
     },
     {
       name: 'main-imports-modes-dynamically',
@@ -65,7 +65,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/main\\.ts$' },
       to: {
-        path: '^src/(registrar|proxy|exporter|kubernetes)/',
+        path: '^src/(registrar|proxy|exporter|capture|kubernetes)/',
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },
@@ -81,7 +81,11 @@ module.exports = {
     soleImporter('only-registrar-consul-imports-consul', 'consul', '^src/registrar/consul/'),
     soleImporter('only-upstream-imports-http-proxy', 'http-proxy', '^src/proxy/upstream\\.ts$'),
     soleImporter('only-cri-imports-grpc', '@grpc/[^/]+', '^src/exporter/runtimes/cri\\.ts$'),
-    soleImporter('only-libbpf-imports-koffi', 'koffi', '^src/exporter/ebpf/libbpf\\.ts$'),
+    soleImporter(
+      'only-libbpf-and-veth-import-koffi',
+      'koffi',
+      '^src/(exporter/ebpf/libbpf|capture/veth-worker)\\.ts$',
+    ),
     soleImporter('only-logger-imports-pino', 'pino(-pretty)?', '^src/common/logger\\.ts$'),
   ],
   options: {

@@ -20,8 +20,10 @@ export class Bridge implements AsyncDisposable {
   /**
    * Creates the bridge and writes `folder`/10-lab.conflist. Pods get an IPv4 and an IPv6 address; they reach each other
    * and this machine, nothing beyond, so that no forwarding and no firewall has to change.
+   *
+   * @param mtu of pods' interfaces
    */
-  static async create(folder: string, busybox: string): Promise<Bridge> {
+  static async create(folder: string, busybox: string, mtu = 1500): Promise<Bridge> {
     const name = `sonar${randomBytes(4).toString('hex')}`
     const net = freeSecondOctet()
     const bridge = new Bridge(name, `10.${net}.0.1`, busybox)
@@ -34,7 +36,7 @@ export class Bridge implements AsyncDisposable {
       dataDir: join(folder, 'addresses'),
       ranges: [[{ subnet: `10.${net}.0.0/16` }], [{ subnet: `fd70:6f64:${net}::/64` }]],
     }
-    const plugins = [{ type: 'bridge', bridge: name, hairpinMode: true, ipam }]
+    const plugins = [{ type: 'bridge', bridge: name, hairpinMode: true, mtu, ipam }]
     await writeFile(
       join(folder, '10-lab.conflist'),
       JSON.stringify({ cniVersion: '1.0.0', name: 'lab', plugins }),

@@ -89,13 +89,17 @@ export class Containerd implements AsyncDisposable {
     this.#cri = new Cri(this.socket)
   }
 
-  /** Starts it, and waits until it has its image and can run pods. */
-  static async start(): Promise<Containerd> {
+  /**
+   * Starts it, and waits until it has its image and can run pods.
+   *
+   * @param options.mtu of pods' interfaces. @default 1500
+   */
+  static async start({ mtu }: { readonly mtu?: number } = {}): Promise<Containerd> {
     await using owned = new AsyncDisposableStack()
     const programs = await unpacked('containerd')
     const busybox = join(programs, 'bin/busybox')
     const { path: folder } = owned.use(await TemporaryFolder.create('containerd'))
-    const bridge = owned.use(await Bridge.create(join(folder, 'cni'), busybox))
+    const bridge = owned.use(await Bridge.create(join(folder, 'cni'), busybox, mtu))
     await writeFile(join(folder, 'config.toml'), await configuration(folder, programs))
     const started = await startProcess(folder, programs)
     const containerd = new Containerd({ owned: owned.move(), folder, programs, bridge, started })

@@ -2,6 +2,7 @@
  * Programs from Debian's packages, unpacked into the user's cache folder: nothing is installed and the system's own apt
  * state is not touched. The mirror is the one that this machine's apt is set up with.
  */
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -28,10 +29,13 @@ export interface UnpackOptions {
 /** Where {@link unpackDebian} puts these packages. */
 export function unpackedFolder(
   suite: Suite,
-  names: readonly string[],
+  packages: readonly string[],
   { dependencies = false }: UnpackOptions = {},
 ): string {
-  return join(cacheFolder, 'debian', suite, [...names].sort().join('+') + (dependencies ? '+all' : ''))
+  const names = [...packages].sort().join('+') + (dependencies ? '+all' : '')
+  // A file's name ends at 255 bytes.
+  const hash = createHash('sha256').update(names).digest('hex').slice(0, 12)
+  return join(cacheFolder, 'debian', suite, names.length > 200 ? `${names.slice(0, 150)}-${hash}` : names)
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What tests, benchmarks and the demo need of a machine, and why it is not there. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { buildBpf, missingBpf } from './bpf.ts'
 import { multiarch } from './clang.ts'
 import { missingForDebian, unpackDebian, unpackedFolder, type Suite, type UnpackOptions } from './debian.ts'
@@ -39,6 +39,60 @@ const packages = {
     names: ['chromium-headless-shell', 'fonts-dejavu-core'],
     dependencies: true,
   },
+  tcpdump: {
+    suite: 'bookworm',
+    names: [
+      ...['tcpdump', 'libpcap0.8', 'libssl3', 'libdbus-1-3', 'libsystemd0', 'libcap2', 'libgcrypt20'],
+      ...['libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'],
+    ],
+  },
+  tshark: {
+    suite: 'bookworm',
+    names: [
+      ...[
+        'tshark',
+        'libwireshark16',
+        'libwiretap13',
+        'libwsutil14',
+        'libpcap0.8',
+        'libglib2.0-0',
+        'libpcre2-8-0',
+      ],
+      ...[
+        'libbcg729-0',
+        'libbrotli1',
+        'libc-ares2',
+        'libgcrypt20',
+        'libgpg-error0',
+        'libgnutls30',
+        'libhogweed6',
+      ],
+      ...['libnettle8', 'libgmp10', 'libidn2-0', 'libunistring2', 'libp11-kit0', 'libffi8', 'libtasn1-6'],
+      ...['libgssapi-krb5-2', 'libkrb5-3', 'libk5crypto3', 'libkrb5support0', 'libkeyutils1', 'libcom-err2'],
+      ...['liblua5.2-0', 'liblz4-1', 'libmaxminddb0', 'libnghttp2-14', 'libnl-3-200', 'libnl-genl-3-200'],
+      ...[
+        'libsbc1',
+        'libsmi2ldbl',
+        'libsnappy1v5',
+        'libspandsp2',
+        'libtiff6',
+        'libwebp7',
+        'liblerc4',
+        'libjbig0',
+      ],
+      ...[
+        'libjpeg62-turbo',
+        'libdeflate0',
+        'libspeexdsp1',
+        'libssh-gcrypt-4',
+        'libxml2',
+        'libicu72',
+        'libzstd1',
+      ],
+      ...['liblzma5', 'libdbus-1-3', 'libsystemd0', 'libcap2', 'libssl3', 'zlib1g'],
+    ],
+  },
+  iperf3: { suite: 'bookworm', names: ['iperf3', 'libiperf0', 'libsctp1', 'libssl3'] },
 } as const satisfies Record<string, Listed>
 
 export type Unpacked = keyof typeof packages
@@ -77,6 +131,17 @@ function folderOf(name: Unpacked): string {
 export function unpacked(name: Unpacked): Promise<string> {
   const { suite, names, ...options }: Listed = packages[name]
   return unpackDebian(suite, names, options)
+}
+
+/** What unpacked programs of `names` need in their environment: PATH, and where their libraries are. */
+export function unpackedEnvironment(...wanted: readonly Unpacked[]): Record<string, string> {
+  const roots = wanted.map(folderOf)
+  const inRoots = (...folders: readonly string[]): string[] =>
+    roots.flatMap((root) => folders.map((folder) => join(root, folder)))
+  return {
+    PATH: [...inRoots('usr/bin', 'usr/sbin'), process.env['PATH'] ?? '/usr/sbin:/usr/bin'].join(delimiter),
+    LD_LIBRARY_PATH: inRoots(join('usr/lib', multiarch()), join('lib', multiarch())).join(delimiter),
+  }
 }
 
 /** The file of libbpf, unpacked, for machines that lack it. */

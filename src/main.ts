@@ -3,6 +3,7 @@ import { describeError, SettingsError } from './common/errors.ts'
 import { aborted, type ModeContext, type RunningMode } from './common/lifecycle.ts'
 import { createLogger } from './common/logger.ts'
 import { version } from './common/version.ts'
+import { loadCaptureEnvironment } from './config/capture-environment.ts'
 import { helpText } from './config/help.ts'
 import { loadInvocation, type Invocation } from './config/load.ts'
 import type { ModeConfig } from './config/schema.ts'
@@ -13,6 +14,8 @@ const stopWithinMs = 9_500
 type ModeInvocation = Exclude<Invocation, { command: 'help' | 'version' }>
 
 async function main(): Promise<number> {
+  const [first, ...rest] = process.argv.slice(2)
+  if (first === 'capture') return capture(rest)
   let invocation: Invocation
   try {
     invocation = loadInvocation(process.argv.slice(2), process.env)
@@ -35,6 +38,18 @@ async function main(): Promise<number> {
       return inContext(invocation, (context) => purge(invocation, context))
     case 'run':
       return inContext(invocation, (context) => run(invocation, context))
+  }
+}
+
+/** `podsonar capture` has a command line of its own: a filter is no setting. */
+async function capture(args: readonly string[]): Promise<number> {
+  const { captureCommand } = await import('./capture/command.ts')
+  const log = await createLogger({ level: 'warn', format: process.stderr.isTTY ? 'text' : 'json' })
+  try {
+    return await captureCommand(args, loadCaptureEnvironment(process.env), log, stopSignal())
+  } catch (error) {
+    process.stderr.write(`podsonar: ${describeError(error)}\n`)
+    return error instanceof SettingsError ? 2 : 1
   }
 }
 

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers'
 import { Faults, type Fault, type Verb } from './faults.ts'
 import { writeLease } from './leases.ts'
 import { Lists } from './lists.ts'
+import { Reviews } from './reviews.ts'
 import { parseRoute, resources, type Resource, type Route } from './route.ts'
 import { refusal, statusBody, type Refusal } from './statuses.ts'
 import { Store, VersionCounter } from './store.ts'
@@ -26,6 +27,7 @@ export class ApiServer implements Disposable {
   readonly stores: Readonly<Record<Resource, Store>>
   readonly faults = new Faults()
   readonly lists = new Lists()
+  readonly reviews = new Reviews()
   readonly watches: Watches
   readonly requests: ApiRequest[] = []
   /** Requests are accepted and not answered. */
@@ -77,6 +79,15 @@ export class ApiServer implements Disposable {
     if (fault?.kind === 'status') {
       remember(fault.status)
       sendFault(response, fault, refusal(fault.status, subject))
+      return
+    }
+    const review =
+      request.method === 'POST' && route === undefined
+        ? this.reviews.answer(url, await text(request))
+        : undefined
+    if (review !== undefined) {
+      remember(201)
+      send(response, review, { created: true })
       return
     }
     if (route === undefined) {

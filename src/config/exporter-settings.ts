@@ -107,6 +107,47 @@ export const exporterSettings = {
     format: integer(1, 3_600),
     default: 60,
   }),
+  capture: setting({
+    env: 'CAPTURE',
+    doc: "Serve GET /api/v1/capture: the packets of one pod. It needs CAPTURE_TOKEN_FILE or CAPTURE_AUTH=kubernetes, and the rights of deploy's capture component.",
+    format: flag,
+    default: false,
+  }),
+  captureAuth: setting({
+    env: 'CAPTURE_AUTH',
+    doc: 'Who may capture: `token` is whoever has the token in CAPTURE_TOKEN_FILE; `kubernetes` is whoever may create pods/portforward of that pod, asked of the API server.',
+    format: oneOf('token', 'kubernetes'),
+    default: 'token',
+  }),
+  captureTokenFile: optional({
+    env: 'CAPTURE_TOKEN_FILE',
+    doc: 'A file with the bearer token for captures, of at least 16 characters; read again when it changes.',
+    format: readableFile,
+  }),
+  captureMaxSeconds: setting({
+    env: 'CAPTURE_MAX_SECONDS',
+    doc: 'How long a capture may take at most, and takes when it names no time, in seconds.',
+    format: integer(1, 86_400),
+    default: 300,
+  }),
+  captureMaxBytes: setting({
+    env: 'CAPTURE_MAX_BYTES',
+    doc: 'How many bytes a capture may have at most. They go to whoever asked, nothing is kept on the node.',
+    format: integer(1_024, 1_000_000_000_000),
+    default: 1_073_741_824,
+  }),
+  captureMaxConcurrent: setting({
+    env: 'CAPTURE_MAX_CONCURRENT',
+    doc: 'How many captures a node makes at a time.',
+    format: integer(1, 100),
+    default: 4,
+  }),
+  captureBufferBytes: setting({
+    env: 'CAPTURE_BUFFER_BYTES',
+    doc: 'Kernel memory of each capture for packets that have not been read yet; with less of it bursts are dropped sooner.',
+    format: integer(1_048_576, 1_073_741_824),
+    default: 67_108_864,
+  }),
   connectionsInboundPorts: setting({
     env: 'CONNECTIONS_INBOUND_PORTS',
     doc: "Keep the peer's ephemeral port of inbound connections in remote_port, instead of 0.",
@@ -192,3 +233,11 @@ export const exporterSettings = {
 }
 
 export type ExporterConfig = Values<typeof exporterSettings>
+
+/** What is wrong together. */
+export function exporterConflicts(config: ExporterConfig): string[] {
+  if (!config.capture || config.captureAuth !== 'token' || config.captureTokenFile !== undefined) return []
+  return [
+    'CAPTURE: expected CAPTURE_TOKEN_FILE too, or CAPTURE_AUTH=kubernetes: without one of them everybody could capture',
+  ]
+}

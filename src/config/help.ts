@@ -57,6 +57,7 @@ Usage:
 ${Object.entries(commands)
   .map(([name, doc]) => `  ${`podsonar ${name} [MODE] [flags]`.padEnd(31)}${doc}`)
   .join('\n')}
+  podsonar capture POD [filter]  show the packets of a pod; see podsonar capture --help
   podsonar --version | --help
 
 Modes:

@@ -1,4 +1,4 @@
-import { exporterSettings, type ExporterConfig } from './exporter-settings.ts'
+import { exporterConflicts, exporterSettings, type ExporterConfig } from './exporter-settings.ts'
 import { proxyConflicts, proxySettings, type ProxyConfig } from './proxy-settings.ts'
 import { registrarSettings, type RegistrarConfig } from './registrar-settings.ts'
 import type { Settings } from './setting.ts'
@@ -27,6 +27,6 @@ export function conflicts({ mode, config }: ModeConfig): readonly string[] {
     case 'proxy':
       return proxyConflicts(config)
     case 'exporter':
-      return []
+      return exporterConflicts(config)
   }
 }

@@ -66,7 +66,7 @@ export class ContainerCache {
   }
 
   #snapshot(containers: readonly Container[], sandboxes: Map<string, Sandbox | undefined>): Snapshot {
-    const host = this.#host()
+    const host = this.#options.procfs.hostNetwork()
     const same =
       this.#last !== undefined &&
       this.#last.hostNamespace === host?.inode &&
@@ -130,22 +130,5 @@ export class ContainerCache {
       if (errorCode(error) === 'process_gone') return false
       throw error
     }
-  }
-
-  /**
-   * The node's own network namespace: that of process 1, or, where that one may not be looked at, of the kernel's
-   * process 2. Undefined when neither can be seen.
-   */
-  #host(): { inode: number; pid: number } | undefined {
-    const { procfs } = this.#options
-    for (const pid of [1, 2]) {
-      try {
-        if (pid === 2 && procfs.text(pid, 'comm') !== 'kthreadd\n') continue
-        return { inode: procfs.networkNamespace(pid), pid }
-      } catch {
-        // the next one
-      }
-    }
-    return undefined
   }
 }

@@ -9,6 +9,7 @@ import { opsHandler, probePaths } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
 import type { CollectorName, ExporterConfig } from '../config/exporter-settings.ts'
+import { openCapture } from './capture-route.ts'
 import { Cgroupfs } from './cgroupfs.ts'
 import type { Collector } from './collector.ts'
 import { advtcpCollector } from './collectors/advtcp.ts'
@@ -191,6 +192,10 @@ export async function startExporter(
     return collection
   }
 
+  const captureRoutes = config.capture
+    ? owned.use(await openCapture({ config, runtimes, procfs, metrics, log, signal })).routes
+    : {}
+
   owned.use(
     await WebServer.listen({
       setting: 'PORT',
@@ -198,6 +203,7 @@ export async function startExporter(
       address: config.listenAddress,
       webConfigFile: config.webConfigFile,
       openPaths: probePaths,
+      bearerPaths: Object.keys(captureRoutes),
       log,
       handler: opsHandler({
         registry,
@@ -213,6 +219,7 @@ export async function startExporter(
           )
         },
         routes: {
+          ...captureRoutes,
           '/metrics': async (request: IncomingMessage, response: ServerResponse) => {
             using collection = await collect(
               scrapeBudgetMs(request.headers['x-prometheus-scrape-timeout-seconds']),

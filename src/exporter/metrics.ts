@@ -20,6 +20,8 @@ export class ExporterMetrics {
   readonly #healthLost
   readonly #falconPushed
   readonly #falconDropped
+  readonly #captures
+  readonly #captureDropped
   #lost = 0
 
   constructor(registry: Registry) {
@@ -108,6 +110,19 @@ export class ExporterMetrics {
       help: 'Values that were thrown away because the open-falcon agent did not take them.',
       registers,
     })
+    this.#captures = new Counter({
+      name: 'podsonar_captures_total',
+      help: 'Captures of packets, by how they ended (seconds, bytes, pod_gone, client_gone, stopped, failed) or why they were refused.',
+      labelNames: ['outcome'],
+      registers,
+    })
+    this.#captureDropped = new Counter({
+      name: 'podsonar_capture_dropped_packets_total',
+      help: 'Packets that the kernel dropped because a capture did not keep up.',
+      registers,
+    })
+    // Absent, not zero, where nothing can be captured.
+    this.#captureDropped.remove()
     // Absent, not zero, where open-falcon is not used.
     for (const metric of [this.#falconPushed, this.#falconDropped]) metric.remove()
     // Absent, not zero, where eBPF is not used.
@@ -139,6 +154,12 @@ export class ExporterMetrics {
   falcon(outcome: 'pushed' | 'dropped', values: number): void {
     if (outcome === 'pushed') this.#falconPushed.inc(values)
     else this.#falconDropped.inc(values)
+  }
+
+  /** @param dropped packets that it lost */
+  capture(outcome: string, dropped: number): void {
+    this.#captures.inc({ outcome })
+    this.#captureDropped.inc(dropped)
   }
 
   folded(bound: 'pod' | 'node', series: number): void {

@@ -128,6 +128,27 @@ export class Procfs {
     return Number(inode)
   }
 
+  /**
+   * The node's own network namespace: that of process 1, or, where that one may not be looked at, of the kernel's
+   * process 2. Undefined when neither can be seen.
+   */
+  hostNetwork(): { readonly inode: number; readonly pid: number } | undefined {
+    for (const pid of [1, 2]) {
+      try {
+        if (pid === 2 && this.text(pid, 'comm') !== 'kthreadd\n') continue
+        return { inode: this.networkNamespace(pid), pid }
+      } catch {
+        // the next one
+      }
+    }
+    return undefined
+  }
+
+  /** The file that stands for the network namespace of a process; whoever has it open keeps the namespace. */
+  networkNamespaceFile(pid: number): string {
+    return join(this.root, `${pid}/ns/net`)
+  }
+
   /** Ids of all processes. */
   pids(): number[] {
     return readdirSync(this.root)

@@ -16,6 +16,8 @@ export interface WebSecurityOptions {
   readonly file: string
   /** Paths that need neither user nor client certificate. */
   readonly openPaths: readonly string[]
+  /** Paths that need a client certificate, but no user: they want a token of their own in the same header. */
+  readonly bearerPaths?: readonly string[]
   readonly log: Logger
   /** Milliseconds between readings. @default 10000 */
   readonly everyMs?: number
@@ -95,7 +97,8 @@ export class WebSecurity implements AsyncDisposable {
       sendError(response, 401, 'unauthorized', 'This needs a client certificate that WEB_CONFIG_FILE accepts')
       return false
     }
-    return config.users.size === 0 || this.#authenticate(request, response, config.users)
+    const hasOwnUsers = this.#options.bearerPaths?.includes(path) === true
+    return config.users.size === 0 || hasOwnUsers || this.#authenticate(request, response, config.users)
   }
 
   async #authenticate(

@@ -19,6 +19,8 @@ export interface ListenOptions {
   readonly webConfigFile?: string | undefined
   /** Paths that need neither user nor client certificate. @default none */
   readonly openPaths?: readonly string[]
+  /** Paths whose handler asks for a bearer token itself, so that no user of the web configuration is. @default none */
+  readonly bearerPaths?: readonly string[]
 }
 
 const noTunnelsBody = '{"error":"method_not_allowed","message":"Cannot CONNECT here, expected GET"}\n'
@@ -50,12 +52,12 @@ export class WebServer implements AsyncDisposable {
    * @throws SettingsError when the web configuration cannot be used
    */
   static async listen(options: ListenOptions): Promise<WebServer> {
-    const { setting, port, address, handler, log, webConfigFile, openPaths = [] } = options
+    const { setting, port, address, handler, log, webConfigFile, openPaths = [], bearerPaths = [] } = options
     await using owned = new AsyncDisposableStack()
     const security =
       webConfigFile === undefined
         ? undefined
-        : owned.use(await WebSecurity.open({ file: webConfigFile, openPaths, log }))
+        : owned.use(await WebSecurity.open({ file: webConfigFile, openPaths, bearerPaths, log }))
     const server = createListener(security, (request, response) => {
       void answer(request, response, handler, security, log)
     })
