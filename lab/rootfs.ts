@@ -22,13 +22,39 @@ import { unpackDebian } from './debian.ts'
 const project = fileURLToPath(new URL('../', import.meta.url))
 
 /**
- * Debian bookworm's packages: the shared objects that node links to, libbpf for the exporter, env for the first line, and stat
- * for the exporter's looks at mounts that may hang.
+ * Debian bookworm's packages: the shared objects that node links to, libbpf for the exporter, tcpdump and what it takes to run it in
+ * a pod's network namespace.
  */
 const packages = [
-  ...['coreutils', 'libselinux1', 'libpcre2-8-0', 'libc6', 'libstdc++6', 'libgcc-s1'],
-  ...['libbpf1', 'libelf1', 'zlib1g'],
+  ...[
+    'coreutils',
+    'libc6',
+    'libstdc++6',
+    'libgcc-s1',
+    'libbpf1',
+    'libelf1',
+    'zlib1g',
+    'util-linux',
+    'libselinux1',
+  ],
+  ...[
+    'libpcre2-8-0',
+    'libcap-ng0',
+    'tcpdump',
+    'libpcap0.8',
+    'libssl3',
+    'libdbus-1-3',
+    'libsystemd0',
+    'libcap2',
+  ],
+  ...['libgcrypt20', 'libgpg-error0', 'liblz4-1', 'liblzma5', 'libzstd1'],
 ]
+
+/** What of them runs: env for the first line, stat for file systems that may hang, the rest for captures. */
+const programs = ['env', 'stat', 'nsenter', 'setpriv', 'tcpdump']
+
+/** What nothing links to: the other half of OpenSSL's package. */
+const unusedLibrary = /^libssl\.so/
 
 /** The unprivileged user of the registrar and the proxy; the exporter's manifest asks for root. */
 const accounts = {
@@ -57,8 +83,7 @@ export async function buildRootfs(
   await rootfsFolders(folder)
   await mkdir(join(folder, 'app'))
   const unpacked = await copyLibraries(folder, packages)
-  for (const name of ['env', 'stat'])
-    await copyFile(join(unpacked, 'usr/bin', name), join(folder, 'usr/bin', name))
+  for (const name of programs) await copyFile(join(unpacked, 'usr/bin', name), join(folder, 'usr/bin', name))
   await copyFile(node, join(folder, 'usr/bin/node'))
   await copyProgram(join(folder, 'app'))
   await symlink('/app/dist/main.js', join(folder, 'usr/bin/podsonar'))
@@ -92,7 +117,8 @@ export async function copyLibraries(folder: string, names: readonly string[]): P
     const to = join(folder, 'usr/lib', multiarch())
     await mkdir(to, { recursive: true })
     for (const name of await readdir(from).catch(() => []))
-      if (/\.so(\.|$)/.test(name)) await cp(join(from, name), join(to, name), { verbatimSymlinks: true })
+      if (/\.so(\.|$)/.test(name) && !unusedLibrary.test(name))
+        await cp(join(from, name), join(to, name), { verbatimSymlinks: true })
   }
   // The loader, under the one name by which every program asks for it: /lib64/ld-linux-x86-64.so.2, /lib/ld-linux-aarch64.so.1.
   const loader = process.arch === 'arm64' ? 'lib/ld-linux-aarch64.so.1' : 'lib64/ld-linux-x86-64.so.2'

@@ -130,6 +130,35 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
     }
   }, 120_000)
 
+  it('gives the exporter what captures need with their component, each with its reason, and only then', async () => {
+    await using folder = await TemporaryFolder.create('capture')
+    const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)
+    const kustomization = { resources: [path('overlays/catalog')], components: [path('components/capture')] }
+    await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+    const objects = await renderKustomization(folder.path)
+    expect(typeErrors(objects)).toEqual([])
+    const pod = workloads(objects)['podsonar-exporter']?.pod
+    if (pod === undefined) throw new Error('no exporter')
+    expect(pod.automountServiceAccountToken).toBe(true)
+    expect(pod.containers.map(({ securityContext }) => securityContext)).toMatchObject([
+      {
+        ...{ privileged: false, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
+        capabilities: { drop: ['ALL'], add: expect.arrayContaining(['SYS_ADMIN', 'NET_RAW']) as unknown },
+      },
+    ])
+    const here = { ...environment(objects, pod), PROC_PATH: '/proc', NODE_NAME: '' }
+    expect(loadInvocation(['exporter'], here)).toMatchObject({
+      config: { capture: true, captureAuth: 'kubernetes' },
+      warnings: [],
+    })
+    const exporterRules = ['create subjectaccessreviews', 'create tokenreviews']
+    expect(allowed(objects, 'podsonar-exporter')).toEqual(exporterRules)
+    expect(allowed(objectsOf('overlays/catalog'), 'podsonar-exporter')).toEqual([])
+    const patch = readFileSync(`${root}components/capture/daemonset.yaml`, 'utf8')
+    for (const capability of ['SYS_ADMIN', 'NET_RAW'])
+      expect(patch).toMatch(new RegExp(`\\n# .+\\n- op: add\\n {2}path: .+\\n {2}value: ${capability}\\n`))
+  }, 120_000)
+
   it('holds only objects that the schemas of current Kubernetes accept', async () => {
     for (const objects of Object.values(rendered)) {
       for (const object of objects) {
