@@ -41,12 +41,16 @@ export async function podsToCapture(
 ): Promise<PodToCapture[]> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`
   if (subject.kind === 'selector') {
-    const found = await list(client, `${path}?labelSelector=${encodeURIComponent(subject.selector)}`, signal)
+    const found = await list(
+      client,
+      `${path}?labelSelector=${encodeURIComponent(subject.selector.text)}`,
+      signal,
+    )
     const pods = found.filter(({ spec }) => spec.hostNetwork !== true).flatMap(runningOn)
     if (pods.length > 0) return pods
     throw new PodsonarError(
       'no_such_pod',
-      `Cannot capture pods of namespace ${namespace}: none that runs, with a network of its own, has the labels ${subject.selector}`,
+      `Cannot capture pods of namespace ${namespace}: none that runs, with a network of its own, has the labels ${subject.selector.text}`,
     )
   }
   if (subject.kind !== 'pod') throw new Error(`${subject.kind} is for the node itself`)

@@ -5,7 +5,6 @@ import { Procfs } from '../exporter/procfs.ts'
 import { Runtimes, type RuntimesOptions } from '../exporter/runtimes/runtimes.ts'
 import { PreparedCapture, type CaptureOutcome } from './capture.ts'
 import type { CaptureCommand } from './core/arguments.ts'
-import { parseSelector } from './core/selector.ts'
 import { NodePods, type CaptureTarget } from './node-pods.ts'
 import type { CaptureOutput } from './outputs.ts'
 import type { Progress } from './progress.ts'
@@ -59,7 +58,7 @@ export class Node implements Disposable {
           ? pods.ofContainers((pod) => pod?.namespace === namespace && pod.name === subject.name)
           : pods.find(namespace, subject.name).then((target) => [target])
       case 'selector':
-        return pods.select(namespace, parseSelector(subject.selector))
+        return pods.select(namespace, subject.selector.parsed)
       case 'all':
         return pods.ofContainers(isOfNamespace)
       case 'pid':

@@ -1,8 +1,8 @@
 import { errorCode, PodsonarError } from '../common/errors.ts'
+import { matchesSelector, type LabelSelector } from '../common/label-selector.ts'
 import type { ListedContainer, ListedSandbox, Listing, Pod } from '../exporter/core/containers.ts'
 import type { Procfs } from '../exporter/procfs.ts'
 import type { FromRuntimes, Runtimes } from '../exporter/runtimes/runtimes.ts'
-import type { LabelSelector } from './core/selector.ts'
 
 /** A network namespace to capture in, and a process that shows that it is still there. */
 export interface CaptureTarget {
@@ -55,7 +55,8 @@ export class NodePods {
    * @throws PodsonarError `no_such_pod` when there is none; otherwise as {@link find}
    */
   async select(namespace: string, selector: LabelSelector): Promise<CaptureTarget[]> {
-    const isSelected = (pod: Pod): boolean => pod.namespace === namespace && selector(pod.labels)
+    const isSelected = (pod: Pod): boolean =>
+      pod.namespace === namespace && matchesSelector(selector, pod.labels)
     const found = await this.#targets(isSelected, true)
     if (found.length > 0) return found
     throw new PodsonarError(

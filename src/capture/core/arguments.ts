@@ -1,6 +1,7 @@
 /** The command line of `podsonar capture`. */
 import { parseArgs } from 'node:util'
 import { describeError, errorCode, PodsonarError, SettingsError } from '../../common/errors.ts'
+import { parseLabelSelector, type LabelSelector } from '../../common/label-selector.ts'
 import {
   checkFilterText,
   checkNamespace,
@@ -9,14 +10,19 @@ import {
   readInterface,
   type CaptureOptions,
 } from './request.ts'
-import { parseSelector } from './selector.ts'
 
 /** Whose packets: one pod's, those of pods with some labels, of all containers of this node, of a process of this node. */
 export type CaptureSubject =
   | { readonly kind: 'pod'; readonly name: string; readonly allContainers: boolean }
-  | { readonly kind: 'selector'; readonly selector: string }
+  | { readonly kind: 'selector'; readonly selector: ParsedSelector }
   | { readonly kind: 'all' }
   | { readonly kind: 'pid'; readonly pid: number }
+
+/** A label selector as it was given, and what it means. */
+interface ParsedSelector {
+  readonly text: string
+  readonly parsed: LabelSelector
+}
 
 /** What the command line asks for. */
 export interface CaptureCommand {
@@ -182,8 +188,8 @@ function readSubject(
     return number === undefined ? undefined : { kind: 'pid', pid: number }
   }
   if (selector !== undefined) {
-    optional('--selector', selector, parseSelector)
-    return { kind: 'selector', selector }
+    const parsed = optional('--selector', selector, readSelector)
+    return parsed === undefined ? undefined : { kind: 'selector', selector: { text: selector, parsed } }
   }
   const [first] = words
   // A filter's first word may look like a pod's name: after --all-containers a POD has to be followed by nothing or by
@@ -206,6 +212,15 @@ function isFilterWord(word: string): boolean {
     ) ||
     /^(vlan|mpls|less|greater|proto|multicast|broadcast)$/.test(word) ||
     /[^a-z0-9.-]/.test(word)
+  )
+}
+
+function readSelector(text: string): LabelSelector {
+  const parsed = parseLabelSelector(text)
+  if (parsed !== undefined) return parsed
+  throw new PodsonarError(
+    'bad_selector',
+    `value was ${JSON.stringify(text)}, expected a label selector such as app=web,tier!=cache`,
   )
 }
 

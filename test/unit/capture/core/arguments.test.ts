@@ -19,7 +19,7 @@ describe('the command line of podsonar capture', () => {
   })
 
   it.each([
-    ['-l app=web,tier!=db udp', { kind: 'selector', selector: 'app=web,tier!=db' }, 'udp'],
+    ['-l app=web,tier!=db udp', { kind: 'selector', selector: { text: 'app=web,tier!=db' } }, 'udp'],
     ['--pid 17 icmp', { kind: 'pid', pid: 17 }, 'icmp'],
     ['--all-containers', { kind: 'all' }, ''],
     ['--all-containers tcp port 80', { kind: 'all' }, 'tcp port 80'],
@@ -45,7 +45,7 @@ describe('the command line of podsonar capture', () => {
     ['web --interface bond0', 'expected one of any, veth, eth0'],
     ['web --port 80', "Unknown option '--port'"],
     ['-l a=b --pid 1', '-l, --pid: expected one of them'],
-    ['-l =b', '--selector: Cannot use the label selector'],
+    ['-l =b', '--selector: value was "=b"'],
     ['-l a=b --all-containers', '--all-containers: expected with a POD, or alone'],
     ['--pid 1 --cluster', 'expected on the node itself'],
     ['web --node --cluster', 'expected one of them'],
