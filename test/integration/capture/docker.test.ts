@@ -38,15 +38,12 @@ describeWith(
       const capture = await exporter.ask({ namespace: 'lab', pod: 'web', filter: 'udp dst port 9999' })
       expect(capture.status).toBe(200)
       await sendDatagrams(sandbox.pid, { host: '127.0.0.1', port: 9_999, size: 40, count: 10 })
-      // Loopback shows a packet twice: as it goes and as it comes.
-      await capture.has(20)
-      const packets = await capture.read(['sll.pkttype', 'ip.dst', 'ipv6.dst', 'udp.payload'])
-      const outgoing = packets.filter((packet) => packet['sll.pkttype'] === '4')
-      expect(outgoing.map((packet) => [packet['ip.dst'], packet['ipv6.dst'], packet['udp.payload']])).toEqual(
-        [
-          ...Array.from({ length: 10 }, (_, number) => ['127.0.0.1', '', datagram(40, number)]),
-          ['', '::1', datagram(40, 0)],
-        ],
+      // tcpdump shows a packet of the loopback interface once.
+      await capture.has(10)
+      expect(await capture.read(['ip.dst', 'udp.payload'])).toEqual(
+        Array.from({ length: 10 }, (_, number) => ({
+          ...{ 'ip.dst': '127.0.0.1', 'udp.payload': datagram(40, number) },
+        })),
       )
       capture.response.destroy()
 
