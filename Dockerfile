@@ -1,4 +1,4 @@
-# One image for the three modes: Node.js, libbpf, podsonar, and nothing else; no shell. The registrar and the proxy run as the
+# One image for the three modes: Node.js, libbpf, tcpdump, podsonar, and nothing else; no shell. The registrar and the proxy run as the
 # unprivileged user below; the exporter's manifest overrides the user, because it reads other processes' /proc.
 
 FROM node:24-bookworm-slim AS build
