@@ -19,7 +19,8 @@ const silentPeriods = 3
  */
 export class HeartbeatKeeper {
   readonly #options: HeartbeatOptions
-  #lastBeat = Number.NEGATIVE_INFINITY
+  #beaten = false
+  #dueAt = Number.NEGATIVE_INFINITY
   /** The other cluster's newest heartbeat, and since when (monotonic) it has been that. */
   #rival: { readonly clusterId: string; readonly lastSyncMs: number; readonly since: number } | undefined
   #complained = false
@@ -30,7 +31,12 @@ export class HeartbeatKeeper {
 
   /** When the next beat is due, in monotonic milliseconds. */
   get dueAt(): number {
-    return this.#lastBeat + this.#options.everyMs
+    return this.#dueAt
+  }
+
+  /** Makes one due now: somebody else may have written his. */
+  renew(): void {
+    this.#dueAt = Number.NEGATIVE_INFINITY
   }
 
   /** Why nothing may be written: another cluster's registrar is alive under our CLUSTER_NAME. Undefined: none is. */
@@ -52,31 +58,32 @@ export class HeartbeatKeeper {
     const { registry, clusterName, clusterId, everyMs, log } = this.#options
     const found = await registry.readHeartbeat(clusterName, signal)
     const now = performance.now()
+    this.#dueAt = now + everyMs
     if (found !== undefined && found.clusterId !== clusterId) {
       const known = this.#rival
       const same = known?.clusterId === found.clusterId && known.lastSyncMs === found.lastSyncMs
       if (!same) this.#rival = { ...found, since: now }
-      if (!same || now - known.since < silentPeriods * everyMs) {
-        this.#lastBeat = now
-        return
-      }
+      if (!same || now - known.since < silentPeriods * everyMs) return
     }
     this.#rival = undefined
-    this.#lastBeat = now
+    this.#beaten = true
     try {
       await registry.beat({ clusterName, clusterId, lastSyncMs: Date.now() }, signal)
       this.#complained = false
     } catch (error) {
       const fields = { event: 'heartbeat_failed', error: describeError(error) }
       if (!this.#complained)
-        log.warn(fields, 'Cannot write the heartbeat: the loss of services is noticed late')
+        log.warn(
+          fields,
+          'Cannot write the heartbeat: the loss of services, or another leader, is noticed late',
+        )
       this.#complained = true
     }
   }
 
   /** Takes our heartbeat away, so that nobody waits for us. Never throws. */
   async leave(signal: AbortSignal): Promise<void> {
-    if (this.#lastBeat === Number.NEGATIVE_INFINITY || this.#rival !== undefined) return
+    if (!this.#beaten || this.#rival !== undefined) return
     await this.#options.registry.beat(undefined, signal).catch((error: unknown) => {
       this.#options.log.warn(
         { event: 'heartbeat_failed', error: describeError(error) },

@@ -88,7 +88,7 @@ export class Reconciler implements AsyncDisposable {
     }
     this.#subscriptions.use(
       options.leadership.subscribe(() => {
-        this.#readDue = true
+        this.#doubt()
         this.#wake.call()
       }),
     )
@@ -118,6 +118,12 @@ export class Reconciler implements AsyncDisposable {
       conflicts: plan?.conflicts ?? [],
       ...{ refused, passes, lastSuccess, problem },
     }
+  }
+
+  /** Somebody else may have written: our heartbeat must stand, and what is there be read, before anything else is done. */
+  #doubt(): void {
+    this.#readDue = true
+    this.#options.heartbeat?.renew()
   }
 
   /** The services of Consul may be gone: reads them again, now. */
@@ -152,7 +158,7 @@ export class Reconciler implements AsyncDisposable {
         await this.#turn(signal)
         backoff.reset()
       } catch (error) {
-        this.#readDue = true
+        this.#doubt()
         if (signal.aborted) continue
         this.#reporter.failed(error)
         this.#reportSources()

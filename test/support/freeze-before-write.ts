@@ -15,8 +15,9 @@ const still = new Int32Array(new SharedArrayBuffer(4))
 
 // The body of a transaction is the last thing that is made before it is sent.
 JSON.stringify = ((value: unknown, ...rest: []) => {
-  const [first] = Array.isArray(value) ? (value as Operation[]) : []
-  if (first?.Service?.Service?.ID?.startsWith('pod--') === true && existsSync(order)) {
+  const operations = Array.isArray(value) ? (value as Operation[]) : []
+  const ofPods = operations.some(({ Service }) => Service?.Service?.ID?.startsWith('pod--') === true)
+  if (ofPods && existsSync(order)) {
     writeFileSync(`${order}.met`, '')
     while (existsSync(order)) Atomics.wait(still, 0, 0, 50)
   }

@@ -30,6 +30,11 @@ export class CatalogRegistry implements Registry {
   readonly #writeRule: string
   #nodeKnown = false
   #beating = false
+  /**
+   * Our heartbeat as it stands, to be written once more: no change where it does, refused where somebody else has written his
+   * since. In front of a batch it keeps out what a registrar sent, or half sent, before another took over.
+   */
+  #fence: TransactionOperation | undefined
 
   constructor(http: ConsulHttp, options: CatalogOptions) {
     this.#http = http
@@ -73,18 +78,14 @@ export class CatalogRegistry implements Registry {
           refused: true,
         })
     }
-    await this.#transactions.apply(
-      items,
-      this.#writeRule,
-      ({ subject: operation }, error) => {
-        if (error === undefined) onResult({ operation, ok: true })
-        else {
-          this.#nodeKnown = false
-          onResult({ operation, ok: false, error: error.message, refused: error.refused })
-        }
-      },
-      signal,
-    )
+    const options = { rule: this.#writeRule, fence: this.#fence, signal }
+    await this.#transactions.apply(items, options, ({ subject: operation }, error) => {
+      if (error === undefined) onResult({ operation, ok: true })
+      else {
+        this.#nodeKnown = false
+        onResult({ operation, ok: false, error: error.message, refused: error.refused })
+      }
+    })
   }
 
   #words(operation: Operation): TransactionOperation[] {
@@ -149,24 +150,24 @@ export class CatalogRegistry implements Registry {
 
   async beat(heartbeat: Heartbeat | undefined, signal: AbortSignal): Promise<void> {
     const { clusterName, self } = this.#options
-    const id = heartbeatId(clusterName)
-    const service = { id, name: heartbeatName, ...self, tags: [] }
+    const service = { id: heartbeatId(clusterName), name: heartbeatName, ...self, tags: [] }
+    this.#fence = undefined
     if (heartbeat === undefined) this.#beating = false
     else await this.#ensureNode(signal)
     const operation =
       heartbeat === undefined
         ? this.#remove(service)
         : this.#set({ ...service, meta: heartbeatMeta(heartbeat) })
-    let failure: string | undefined
-    const item = { subject: id, operations: [operation] }
-    await this.#transactions.apply(
-      [item],
-      this.#writeRule,
-      (_item, error) => (failure = error?.message),
-      signal,
-    )
-    if (failure !== undefined)
-      throw new ConsulError('consul_failed', `Cannot write the heartbeat: ${failure}`)
+    const options = { act: 'write the heartbeat', rule: this.#writeRule, signal }
+    try {
+      type Result = { readonly Service: { readonly ModifyIndex: number } }
+      const [written] = await this.#http.transactionResults<Result>([operation], options)
+      if (heartbeat !== undefined && written !== undefined)
+        this.#fence = unchanged(operation, written.Service.ModifyIndex)
+    } catch (error) {
+      this.#nodeKnown = false
+      throw error
+    }
     this.#beating = heartbeat !== undefined
   }
 
@@ -191,4 +192,9 @@ export class CatalogRegistry implements Registry {
     this.#http[Symbol.dispose]()
     return Promise.resolve()
   }
+}
+
+/** The same service again, provided that nobody else has written it. */
+function unchanged({ Service }: TransactionOperation, modifyIndex: number): TransactionOperation {
+  return { Service: { ...Service, Verb: 'cas', Service: { ...Service.Service, ModifyIndex: modifyIndex } } }
 }

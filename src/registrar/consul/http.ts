@@ -137,12 +137,23 @@ export class ConsulHttp implements Disposable {
    * @throws ConsulError, its `body` being Consul's answer
    */
   async transaction(operations: readonly object[], options: CallOptions): Promise<void> {
-    const body = JSON.stringify(operations)
-    const response = await this.#request('/txn', options, options.timeoutMs ?? callTimeoutMs, body)
+    const response = await this.#transact(operations, options)
     response.resume()
     await finished(response).catch((cause: unknown) => {
       throw connectionError({ ...options, url: this.url }, cause)
     })
+  }
+
+  /** The same, with Consul's answer, an entry per operation that is not a removal. @throws ConsulError */
+  async transactionResults<T>(operations: readonly object[], options: CallOptions): Promise<T[]> {
+    const response = await this.#transact(operations, options)
+    const body = await text(response, { ...options, url: this.url })
+    return (parse(body, options) as { readonly Results: T[] | null }).Results ?? []
+  }
+
+  #transact(operations: readonly object[], options: CallOptions): Promise<IncomingMessage> {
+    const { timeoutMs = callTimeoutMs } = options
+    return this.#request('/txn', options, timeoutMs, JSON.stringify(operations))
   }
 
   /** GET of a path below /v1, as JSON. @throws ConsulError */
@@ -151,12 +162,8 @@ export class ConsulHttp implements Disposable {
     const body = await text(response, { ...options, url: this.url })
     const index = response.headers['x-consul-index']
     const status = response.statusCode ?? 0
-    try {
-      const parsed = (status === 200 && body !== '' ? JSON.parse(body) : undefined) as T
-      return { status, body: parsed, index: typeof index === 'string' ? index : undefined }
-    } catch (cause) {
-      throw new ConsulError('consul_bad_answer', `Cannot ${options.act}: the answer is not JSON`, { cause })
-    }
+    const parsed = (status === 200 && body !== '' ? parse(body, options) : undefined) as T
+    return { status, body: parsed, index: typeof index === 'string' ? index : undefined }
   }
 
   /**
@@ -224,6 +231,14 @@ export class ConsulHttp implements Disposable {
 
   [Symbol.dispose](): void {
     this.#agent.destroy()
+  }
+}
+
+function parse(body: string, { act }: CallOptions): unknown {
+  try {
+    return JSON.parse(body)
+  } catch (cause) {
+    throw new ConsulError('consul_bad_answer', `Cannot ${act}: the answer is not JSON`, { cause })
   }
 }
 

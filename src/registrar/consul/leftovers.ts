@@ -187,14 +187,11 @@ export class Leftovers {
           { Service: { Verb: 'delete' as const, Node: node, Service: { ID: id, Service: name } } },
         ],
       }))
-      await this.#transactions.apply(
-        items,
-        writeRule,
-        (_item, error) => {
-          if (error !== undefined) failures.push(error.message)
-        },
-        signal,
-      )
+      // What is left over elsewhere stays so, whoever leads: there is nothing to be kept out.
+      const unfenced = { rule: writeRule, fence: undefined, signal }
+      await this.#transactions.apply(items, unfenced, (_item, error) => {
+        if (error !== undefined) failures.push(error.message)
+      })
     }
     if (failures[0] !== undefined)
       throw new ConsulError('consul_failed', `Cannot ${options.act}: ${failures[0]}`)

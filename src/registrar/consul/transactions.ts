@@ -4,7 +4,7 @@ import type { ConsulHttp } from './http.ts'
 /** One operation of /v1/txn on a service of the catalog. */
 export interface TransactionOperation {
   readonly Service: {
-    readonly Verb: 'set' | 'delete'
+    readonly Verb: 'set' | 'cas' | 'delete'
     readonly Node: string
     readonly Service: {
       readonly ID: string
@@ -13,6 +13,8 @@ export interface TransactionOperation {
       readonly Port?: number
       readonly Tags?: readonly string[]
       readonly Meta?: Readonly<Record<string, string>>
+      /** With `cas`: what the service must have, or nothing of the transaction is done. */
+      readonly ModifyIndex?: number
     }
   }
 }
@@ -25,6 +27,14 @@ export interface Item<T> {
 
 /** How an item ended; undefined: it is done. */
 export type ItemError = { readonly message: string; readonly refused: boolean } | undefined
+
+export interface ApplyOptions {
+  /** The ACL rule that it takes. */
+  readonly rule: string
+  /** Goes in front of every batch, which fails as a whole where this one does. */
+  readonly fence: TransactionOperation | undefined
+  readonly signal: AbortSignal
+}
 
 /** Consul 1.14 and later take 128 operations, older ones 64 and say so. */
 const mostOperations = 128
@@ -49,19 +59,18 @@ export class Transactions {
   /**
    * Applies items, several batches at a time, in no certain order.
    *
-   * @param rule the ACL rule that it takes
    * @param settle called once per item, unless `signal` aborts before it was sent
    */
   async apply<T>(
     items: readonly Item<T>[],
-    rule: string,
+    options: ApplyOptions,
     settle: (item: Item<T>, error: ItemError) => void,
-    signal: AbortSignal,
   ): Promise<void> {
+    const { fence, signal } = options
     let next = 0
     const take = (): Item<T>[] => {
       const batch: Item<T>[] = []
-      let size = 0
+      let size = fence === undefined ? 0 : 1
       for (let item = items[next]; item !== undefined; item = items[next]) {
         size += item.operations.length
         if (batch.length > 0 && size > this.#limit) break
@@ -72,63 +81,41 @@ export class Transactions {
     }
     const worker = async (): Promise<void> => {
       for (let batch = take(); batch.length > 0 && !signal.aborted; batch = take())
-        await this.#send(batch, rule, settle, signal)
+        await this.#send(batch, options, settle)
     }
     await Promise.all(Array.from({ length: inFlight }, worker))
   }
 
   async #send<T>(
     batch: readonly Item<T>[],
-    rule: string,
+    options: ApplyOptions,
     settle: (item: Item<T>, error: ItemError) => void,
-    signal: AbortSignal,
   ): Promise<void> {
+    const { rule, fence, signal } = options
     if (batch.length === 0 || signal.aborted) return
-    const operations = batch.flatMap((item) => item.operations)
+    const before = fence === undefined ? [] : [fence]
+    const operations = [...before, ...batch.flatMap((item) => item.operations)]
     const act = `write ${operations.length} operations to the catalog`
     try {
       await this.#http.transaction(operations, { act, rule, signal, timeoutMs })
       for (const item of batch) settle(item, undefined)
     } catch (error) {
       const failure = error instanceof ConsulError ? error : new ConsulError('consul_failed', String(error))
+      const named = namedErrors(failure.body)
+      const fenced = fence === undefined ? undefined : named.get(0)
       // Some versions word a missing permission for a single service as such an error, too.
-      if (failure.code !== 'consul_refused' && namedErrors(failure.body).size === 0) {
-        for (const item of batch) settle(item, { message: failure.message, refused: false })
+      if (fenced !== undefined || (failure.code !== 'consul_refused' && named.size === 0)) {
+        const message = fenced === undefined ? failure.message : `Cannot ${act}: Consul says "${fenced}"`
+        for (const item of batch) settle(item, { message, refused: false })
         return
       }
       this.#learnLimit(failure.body)
       const explained = (item: Item<T>, error: ItemError): void => {
         settle(item, error === undefined ? undefined : explain(error, rule))
       }
-      for (const rest of this.#divide(batch, failure, explained)) await this.#send(rest, rule, settle, signal)
+      for (const rest of divide(batch, before.length, named, failure.message, explained))
+        await this.#send(rest, options, settle)
     }
-  }
-
-  /** What is to be sent again of a refused batch; what is at fault is settled. */
-  #divide<T>(
-    batch: readonly Item<T>[],
-    failure: ConsulError,
-    settle: (item: Item<T>, error: ItemError) => void,
-  ): (readonly Item<T>[])[] {
-    const named = namedErrors(failure.body)
-    if (named.size > 0) {
-      const rest: Item<T>[] = []
-      let first = 0
-      for (const item of batch) {
-        const [message] = item.operations.flatMap((_, index) => named.get(first + index) ?? [])
-        first += item.operations.length
-        if (message === undefined) rest.push(item)
-        else settle(item, { message, refused: !passing.test(message) })
-      }
-      return [rest]
-    }
-    const [only, ...others] = batch
-    if (only !== undefined && others.length === 0) {
-      settle(only, { message: failure.message, refused: true })
-      return []
-    }
-    const middle = Math.ceil(batch.length / 2)
-    return [batch.slice(0, middle), batch.slice(middle)]
   }
 
   /** `Transaction contains too many operations (128 > 64)` */
@@ -136,6 +123,34 @@ export class Transactions {
     const said = /too many operations \(\d+ > (\d+)\)/.exec(body)?.[1]
     if (said !== undefined) this.#limit = Math.max(1, Number(said))
   }
+}
+
+/** What is to be sent again of a refused batch; what is at fault is settled. `first` is the index of its first operation. */
+function divide<T>(
+  batch: readonly Item<T>[],
+  first: number,
+  named: ReadonlyMap<number, string>,
+  said: string,
+  settle: (item: Item<T>, error: ItemError) => void,
+): (readonly Item<T>[])[] {
+  if (named.size > 0) {
+    const rest: Item<T>[] = []
+    let from = first
+    for (const item of batch) {
+      const [message] = item.operations.flatMap((_, index) => named.get(from + index) ?? [])
+      from += item.operations.length
+      if (message === undefined) rest.push(item)
+      else settle(item, { message, refused: !passing.test(message) })
+    }
+    return [rest]
+  }
+  const [only, ...others] = batch
+  if (only !== undefined && others.length === 0) {
+    settle(only, { message: said, refused: true })
+    return []
+  }
+  const middle = Math.ceil(batch.length / 2)
+  return [batch.slice(0, middle), batch.slice(middle)]
 }
 
 /** Says what would do where Consul only says no. */

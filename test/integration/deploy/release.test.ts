@@ -33,7 +33,16 @@ describeWith(['bpf', 'root'], 'what is released', () => {
   it('has a package whose podsonar command runs, with all that it reads and nothing of the workshop', async () => {
     await run('tar', ['-xf', join(folder.path, `podsonar-${version}.tgz`), '-C', folder.path])
     const unpacked = join(folder.path, 'package')
-    const parts = ['LICENSE', 'README.md', 'deploy', 'dist', 'docs', 'package.json', 'proto']
+    const parts = [
+      'LICENSE',
+      'README.md',
+      'README.zh-CN.md',
+      'deploy',
+      'dist',
+      'docs',
+      'package.json',
+      'proto',
+    ]
     expect((await readdir(unpacked)).sort()).toEqual(parts)
     await symlink(join(project, 'node_modules'), join(unpacked, 'node_modules'))
     expect(await run(join(unpacked, 'dist/main.js'), ['--version'])).toBe(`podsonar ${version}\n`)

@@ -56,6 +56,46 @@ describeWith(['consul'], 'the catalog backend', () => {
     expect(read.get('pod--default--web-7')).toEqual({ node: 'k8s-c1', one: service('pod--default--web-7') })
   })
 
+  it('keeps out what another registrar sends after ours has taken over, also when half of it had arrived before', async () => {
+    await using consul = await Consul.start()
+    await using earlier = registry(consul)
+    await using later = registry(consul)
+    const beat = (catalog: CatalogRegistry, lastSyncMs: number) =>
+      catalog.beat({ clusterName: 'c1', clusterId: 'x', lastSyncMs }, never)
+    await beat(earlier, 1_000)
+    expect(await applied(earlier, [register('pod--default--a')])).toMatchObject([{ ok: true }])
+    await beat(later, 2_000)
+    const settled = await index(consul, '/v1/catalog/node/k8s-c1')
+    const late: Operation[] = [
+      register('pod--default--b'),
+      { type: 'deregister', service: service('pod--default--a') },
+    ]
+    for (const result of await applied(earlier, late))
+      expect(result).toMatchObject({
+        ok: false,
+        refused: false,
+        error: expect.stringContaining('stale') as string,
+      })
+    expect(await index(consul, '/v1/catalog/node/k8s-c1')).toBe(settled)
+
+    // Ours go through, as many as there are, and the heartbeat in front of them wakes nobody.
+    const heartbeat = '/v1/health/service/podsonar-registrar'
+    const beaten = await index(consul, heartbeat)
+    const many = Array.from({ length: 300 }, (_, number) => register(`pod--default--web-${number}`))
+    expect((await applied(later, many)).filter(({ ok }) => ok)).toHaveLength(300)
+    expect(await index(consul, heartbeat)).toBe(beaten)
+    // One bad service among them is found all the same.
+    const mixed = await applied(later, [
+      register('pod--x--1'),
+      register('pod--x--2', { name: '' }),
+      register('pod--x--3'),
+    ])
+    expect(mixed.filter(({ ok }) => !ok).map(({ operation }) => operation.service.id)).toEqual(['pod--x--2'])
+    // The earlier one may take over again.
+    await beat(earlier, 3_000)
+    expect(await applied(earlier, late)).toMatchObject([{ ok: true }, { ok: true }])
+  })
+
   it('lets no bad service hold up the others, whether it or Consul finds it', async () => {
     await using consul = await Consul.start()
     await using catalog = registry(consul)
