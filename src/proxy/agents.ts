@@ -1,7 +1,7 @@
 import type { Agent, AgentOptions } from 'node:http'
 
 /** A kubelet closes connections that are idle for 90 s: ours are gone before, so that none is used while it closes. */
-const idleMs = 85_000
+export const idleMs = 85_000
 /** Idle connections kept per target: as many as scrapes of one node may run by default. */
 const idlePerTarget = 8
 
@@ -12,9 +12,12 @@ export class Agents {
   /** A new connection each time: for the one retry after a kept one turned out dead. */
   readonly fresh: Agent
 
-  /** @param make makes an agent with these options and what else its connections need */
-  constructor(make: (options: AgentOptions) => Agent) {
-    this.kept = make({ keepAlive: true, timeout: idleMs, maxFreeSockets: idlePerTarget })
+  /**
+   * @param make makes an agent with these options and what else its connections need
+   * @param timeout after which an idle connection is closed, in milliseconds
+   */
+  constructor(make: (options: AgentOptions) => Agent, timeout: number = idleMs) {
+    this.kept = make({ keepAlive: true, timeout, maxFreeSockets: idlePerTarget })
     this.fresh = make({ keepAlive: false })
   }
 
