@@ -25,6 +25,11 @@ const packages = {
   },
   'victoria-metrics': { suite: 'bookworm', names: ['victoria-metrics'] },
   kubectl: { suite: 'trixie', names: ['kubectl'] },
+  go: {
+    suite: 'bookworm',
+    names: ['golang-1.19-go', 'golang-github-masterminds-sprig-dev', 'golang-k8s-sigs-yaml-dev'],
+    dependencies: true,
+  },
   nginx: { suite: 'bookworm', names: ['nginx'] },
   apache: { suite: 'bookworm', names: ['apache2-bin', 'libapr1', 'libaprutil1'] },
   h2load: {
