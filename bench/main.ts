@@ -12,6 +12,7 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   'proxy-soak': async () => (await import('./proxy-soak.ts')).proxySoak(),
   sockets: async () => (await import('./sockets.ts')).sockets(),
   requests: async () => (await import('./requests.ts')).requests(),
+  stack: async () => (await import('./stack.ts')).stack(),
 }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))

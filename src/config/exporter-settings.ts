@@ -25,6 +25,7 @@ const collectorNames = [
   'tcp_health',
   'http',
   'grpc',
+  'stack',
   'advtcp',
   'network',
   'resources',
@@ -182,7 +183,7 @@ export const exporterSettings = {
   }),
   observeNamespaces: optional({
     env: 'OBSERVE_NAMESPACES',
-    doc: 'Comma-separated namespaces whose pods have their HTTP requests and gRPC calls watched; `*` for all. The pod annotation `podsonar.io/observe` (`true`, `false`) goes before.',
+    doc: 'Comma-separated namespaces whose pods have their HTTP requests and gRPC calls watched, and their packets timed (collector stack); `*` for all. The pod annotation `podsonar.io/observe` (`true`, `false`) goes before.',
     format: list(
       matching('namespace', /^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$/, 'a namespace, or * for all'),
     ),
@@ -190,7 +191,7 @@ export const exporterSettings = {
   }),
   observeSelector: optional({
     env: 'OBSERVE_SELECTOR',
-    doc: 'Label selector of the pods whose requests are watched, as `app=shop,tier in (web, api)`; with OBSERVE_NAMESPACES: among those.',
+    doc: 'Label selector of the pods whose requests are watched and whose packets are timed, as `app=shop,tier in (web, api)`; with OBSERVE_NAMESPACES: among those.',
     format: labelSelector,
     defaultDoc: 'none',
   }),

@@ -19,6 +19,7 @@ import { networkCollector } from './collectors/network.ts'
 import { processesCollector } from './collectors/processes.ts'
 import { resourcesCollector } from './collectors/resources.ts'
 import { grpcCollector, httpCollector } from './collectors/requests.ts'
+import { stackCollector } from './collectors/stack.ts'
 import { readSummary, sockstatCollector } from './collectors/sockstat.ts'
 import { tcpHealthCollector } from './collectors/tcp-health.ts'
 import { tcpCollector, udpCollector } from './collectors/socket-usage.ts'
@@ -27,6 +28,7 @@ import { falconValues, type FalconValue } from './core/falcon.ts'
 import { LabelMaker } from './core/labels.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
 import type { RequestReading } from './ebpf/request-reader.ts'
+import { openStack } from './ebpf/stack-source.ts'
 import { openTcpHealth } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
 import { FalconPusher } from './falcon.ts'
@@ -84,9 +86,11 @@ export async function startExporter(
   const worker = owned.use(new EbpfWorker(log))
   const libbpf = config.libbpfPath
   const wantsHealth = config.collectors.includes('tcp_health')
-  const choice = config.collectors.some((name) => ofTable.has(name)) ? config.connectionsSource : 'procfs'
+  const tableChoice = config.collectors.some((name) => ofTable.has(name))
+    ? config.connectionsSource
+    : 'procfs'
   const source = await chooseSocketTableSource({
-    ...{ choice, procfs: procfsTable, inboundPorts, live: wantsHealth },
+    ...{ choice: tableChoice, procfs: procfsTable, inboundPorts, live: wantsHealth },
     ...{ worker, libbpf, log },
     onPass: ({ torn }) => {
       metrics.torn(torn)
@@ -101,18 +105,19 @@ export async function startExporter(
         log,
       )
     : undefined
+  const stack = config.collectors.includes('stack') ? await openStack({ worker, libbpf }, log) : undefined
   const table = new SharedTable(source, signal)
   const labels = new LabelMaker(config.podLabels)
   const ofNamespaces = { procfs, labels, onSkipped: skippedNamespace }
   const ofContainers = { procfs, cgroupfs, labels, onSkipped: skippedContainer }
+  const choice = {
+    namespaces: config.observeNamespaces,
+    selector: parseLabelSelector(config.observeSelector ?? ''),
+  }
   const observer = config.collectors.some((name) => name === 'http' || name === 'grpc')
     ? owned.use(
         new RequestObserver({
-          choice: {
-            namespaces: config.observeNamespaces,
-            selector: parseLabelSelector(config.observeSelector ?? ''),
-          },
-          ...{ labels, libbpf, log, snapshot: () => containers.refresh() },
+          ...{ choice, labels, libbpf, log, snapshot: () => containers.refresh() },
           ...{ maxSeries: config.observeMaxSeries, maxConnections: config.observeMaxConnections },
           ringBytes: config.observeBufferMib << 20,
           node: config.nodeName,
@@ -178,6 +183,14 @@ export async function startExporter(
         },
       }),
     http: () => observer && httpCollector({ observer, onReading: ofRequests }),
+    stack: () =>
+      stack &&
+      stackCollector({
+        ...{ source: stack, choice, labels },
+        onReading: (lost) => {
+          metrics.stack(lost)
+        },
+      }),
     grpc: () => observer && grpcCollector({ observer, onReading: ofRequests }),
   }
   const scraper = new Scraper({

@@ -18,11 +18,13 @@ export class ExporterMetrics {
   readonly #tornChains
   readonly #healthConnections
   readonly #healthLost
+  readonly #stackLost
   readonly #falconPushed
   readonly #falconDropped
   readonly #captures
   readonly #captureDropped
   #lost = 0
+  #lostPackets = 0
 
   constructor(registry: Registry) {
     const registers = [registry]
@@ -100,6 +102,11 @@ export class ExporterMetrics {
       help: 'TCP events that tcp_health could not count, for want of room or because two met on a processor.',
       registers,
     })
+    this.#stackLost = new Counter({
+      name: 'podsonar_stack_lost_events_total',
+      help: 'Events of the network stack that the collector stack could not count, for want of room or because two met on a processor.',
+      registers,
+    })
     this.#falconPushed = new Counter({
       name: 'podsonar_falcon_pushed_values_total',
       help: 'Values that the open-falcon agent took.',
@@ -126,7 +133,8 @@ export class ExporterMetrics {
     // Absent, not zero, where open-falcon is not used.
     for (const metric of [this.#falconPushed, this.#falconDropped]) metric.remove()
     // Absent, not zero, where eBPF is not used.
-    for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost]) metric.remove()
+    for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost, this.#stackLost])
+      metric.remove()
   }
 
   skipped(kind: 'container' | 'namespace', reason: string): void {
@@ -149,6 +157,12 @@ export class ExporterMetrics {
     this.#healthConnections.set(connections)
     this.#healthLost.inc(lost >= this.#lost ? lost - this.#lost : lost)
     this.#lost = lost
+  }
+
+  /** @param lost since the programs were attached */
+  stack(lost: number): void {
+    this.#stackLost.inc(lost >= this.#lostPackets ? lost - this.#lostPackets : lost)
+    this.#lostPackets = lost
   }
 
   falcon(outcome: 'pushed' | 'dropped', values: number): void {

@@ -195,10 +195,16 @@ struct net {
 	struct netns_ipv4 ipv4;
 };
 struct net_device {
+	char name[16];
+	int ifindex;
+	unsigned short hard_header_len;
 	possible_net_t nd_net;
 };
 struct sk_buff {
 	struct net_device *dev;
+	struct sock *sk;
+	__u64 skb_mstamp_ns;
+	unsigned int len;
 };
 struct trace_event_raw_tcp_retransmit_skb {
 	int err;

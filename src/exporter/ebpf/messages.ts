@@ -6,6 +6,7 @@ import type { SocketTableOptions } from '../core/socket-table.ts'
 import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'
+import type { StackReaderOptions, StackReading } from './stack-reader.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 
 /** What the worker can be asked for, by name: what it is given and what it answers. */
@@ -26,6 +27,10 @@ export interface Calls {
   /** `calls`: of gRPC, else of HTTP. */
   readRequests: { given: { calls: boolean }; answer: RequestReading }
   takeSpans: { given: undefined; answer: TakenSpans }
+  /** Attaches the programs that time packets. Before any reading of them. */
+  openStack: { given: Omit<StackReaderOptions, 'log'>; answer: undefined }
+  /** `namespaces`: inodes of those that are watched from now on. */
+  readStack: { given: { namespaces: readonly number[] }; answer: StackReading }
   /** Releases all that is loaded, and ends the worker. */
   close: { given: undefined; answer: undefined }
 }

@@ -11,6 +11,7 @@ import { SocketTableBuilder } from '../core/socket-table-builder.ts'
 import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
 import { RequestReader } from './request-reader.ts'
+import { StackReader } from './stack-reader.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
 import { TcpHealthReader } from './tcp-health-reader.ts'
 
@@ -37,6 +38,7 @@ const owned = new DisposableStack()
 let sockets: SocketTableReader | undefined
 let health: TcpHealthReader | undefined
 let requests: RequestReader | undefined
+let stack: StackReader | undefined
 
 const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[N]['answer'] } = {
   openSockets: (options) => {
@@ -70,6 +72,15 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   },
   readRequests: ({ calls }) => opened(requests).read(calls),
   takeSpans: () => opened(requests).takeSpans(),
+  openStack: (options) => {
+    stack ??= owned.use(new StackReader({ ...options, log }))
+    return undefined
+  },
+  readStack: ({ namespaces }) => {
+    const reader = opened(stack)
+    reader.watch(namespaces)
+    return reader.read()
+  },
   close: () => {
     owned.dispose()
     port.close()
@@ -94,6 +105,6 @@ port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })
-    if (sockets === undefined && health === undefined && requests === undefined) port.close()
+    if ([sockets, health, requests, stack].every((reader) => reader === undefined)) port.close()
   }
 })

@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { Containerd, type ContainerSpec } from '../../../lab/containerd.ts'
+import { libbpfFile } from '../../../lab/needs.ts'
+import { SocketHolder } from '../../../lab/network-namespace.ts'
+import { Program } from '../../../lab/program.ts'
+import { waitFor } from '../../../lab/wait.ts'
+import { silentLogger } from '../../../src/common/logger.ts'
+import { StackReader } from '../../../src/exporter/ebpf/stack-reader.ts'
+import { describeWith } from '../../setup/needs.ts'
+import { programsOf } from '../../support/bpf-programs.ts'
+import { scrape, valuesBy, type MetricSample } from '../../support/exposition.ts'
+
+const server = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
+const web: ContainerSpec = {
+  name: 'web',
+  command: ['/node', '/server.ts', '0.0.0.0', '8080'],
+  mounts: { '/usr': '/usr', '/node': process.execPath, '/server.ts': server },
+}
+const observed = { 'podsonar.io/observe': 'true' }
+
+/** The counters of an interface in /proc/PID/net/dev: proc_pid_net(5). */
+function kernelCounters(pid: number, name: string): Record<string, number> {
+  const line = readFileSync(`/proc/${pid}/net/dev`, 'utf8')
+    .split('\n')
+    .find((one) => one.trim().startsWith(`${name}:`))
+  const fields = (line ?? '').replace(/^.*:/, '').trim().split(/\s+/).map(Number)
+  return {
+    ...{ receive_bytes: fields[0] ?? 0, receive_packets: fields[1] ?? 0 },
+    ...{ transmit_bytes: fields[8] ?? 0, transmit_packets: fields[9] ?? 0 },
+  }
+}
+
+function ofPod(
+  samples: readonly MetricSample[],
+  pod: string,
+  name: string,
+  label: string,
+): Record<string, number> {
+  return valuesBy(samples, name, (labels) => (labels['pod'] === pod ? labels[label] : undefined))
+}
+
+/** What an interface grew by since `before`. */
+function growth(now: Record<string, number>, before: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - (before[name] ?? 0)]))
+}
+
+describeWith(['root', 'containerd', 'bpf'], 'the network stack of pods on a real containerd', () => {
+  it('is timed stage by stage, its drops have reasons and its traffic is what the kernel counts', async () => {
+    await using containerd = await Containerd.start()
+    const pod = await containerd.runPod({
+      ...{ name: 'observed', namespace: 'lab', annotations: observed, containers: [web] },
+    })
+    await containerd.runPod({ name: 'plain', namespace: 'lab', containers: [web] })
+    await using exporter = await Program.start(['exporter'], {
+      ...{ RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), COLLECTORS: 'stack' },
+    })
+    const url = await exporter.url()
+    const pid = pod.containers[0]?.pid ?? 0
+    const ask = async (): Promise<void> => {
+      await (await fetch(`http://${pod.ip}:8080/chunked`, { headers: { connection: 'close' } })).text()
+    }
+    const traffic = async (): Promise<Record<string, number>> => {
+      const samples = await scrape(url)
+      const names = ['receive_bytes', 'receive_packets', 'transmit_bytes', 'transmit_packets']
+      return Object.fromEntries(
+        names.map((name) => [
+          name,
+          ofPod(samples, 'observed', `podsonar_stack_${name}_total`, 'interface')['eth0'] ?? 0,
+        ]),
+      )
+    }
+    await waitFor('the pod to be seen and its server to answer', async () => {
+      await scrape(url)
+      await ask()
+      return (await traffic())['receive_packets']
+    })
+
+    // Neighbours may ask for each other at any moment: a window in which both sides grew alike is enough.
+    await waitFor('a window without other traffic', async () => {
+      const before = { kernel: kernelCounters(pid, 'eth0'), ours: await traffic() }
+      for (let request = 0; request < 10; request += 1) await ask()
+      await waitFor('the connections to be closed', async () => {
+        const kernel = growth(kernelCounters(pid, 'eth0'), before.kernel)
+        expect(growth(await traffic(), before.ours)).toEqual(kernel)
+        return (kernel['receive_packets'] ?? 0) >= 50
+      })
+      return true
+    })
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      const socket = connect(9, pod.ip)
+      await expect(once(socket, 'connect')).rejects.toThrow('ECONNREFUSED')
+    }
+
+    const samples = await waitFor('the drops to be counted', async () => {
+      const now = await scrape(url)
+      const drops = ofPod(now, 'observed', 'podsonar_stack_dropped_packets_total', 'reason')
+      return drops['no_socket'] === 5 ? now : undefined
+    })
+    const counts = valuesBy(
+      samples,
+      'podsonar_stack_duration_seconds_count',
+      ({ pod: name, direction, stage }) =>
+        name === 'observed' ? `${direction ?? ''} ${stage ?? ''}` : undefined,
+    )
+    expect(Object.keys(counts).sort()).toEqual([
+      ...['receive protocol', 'receive queue', 'receive socket', 'receive total'],
+      ...['send protocol', 'send queue'],
+    ])
+    expect(counts['receive total']).toBe(counts['receive socket'])
+    expect(counts['receive total']).toBeGreaterThanOrEqual(10)
+    const sums = valuesBy(
+      samples,
+      'podsonar_stack_duration_seconds_sum',
+      ({ pod: name, direction, stage }) =>
+        name === 'observed' ? `${direction ?? ''} ${stage ?? ''}` : undefined,
+    )
+    for (const sum of Object.values(sums)) expect(sum).toBeGreaterThan(0)
+    expect(sums['receive total']).toBeGreaterThan(sums['receive socket'] ?? Infinity)
+    expect(samples.filter(({ labels }) => labels['pod'] === 'plain')).toEqual([])
+    expect(valuesBy(samples, 'podsonar_stack_lost_events_total', () => 'lost')).toEqual({ lost: 0 })
+
+    await containerd.removePod(pod)
+    await waitFor('the pod to be forgotten', async () =>
+      (await scrape(url)).every(({ labels }) => labels['pod'] !== 'observed'),
+    )
+  })
+
+  it('attaches nothing unless the collector is asked for', async () => {
+    await using containerd = await Containerd.start()
+    await containerd.runPod({ name: 'observed', annotations: observed })
+    await using exporter = await Program.start(['exporter'], {
+      ...{ RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), CONNECTIONS_SOURCE: 'procfs' },
+      COLLECTORS: 'sockstat',
+    })
+    await scrape(await exporter.url())
+
+    expect(programsOf(exporter.process.pid)).toEqual([])
+  })
+})
+
+describeWith(['root', 'bpf'], 'the reader of the network stack', () => {
+  it('counts nothing of a namespace before it is watched, nor after', async () => {
+    using reader = new StackReader({ log: silentLogger, libbpf: libbpfFile() })
+    await using first = await SocketHolder.lives()
+    expect(reader.read()).toMatchObject({ times: [], interfaces: [], drops: [] })
+
+    reader.watch([first.namespace])
+    expect(reader.read().times.map(({ namespace }) => namespace)).toEqual([first.namespace])
+    reader.watch([])
+
+    expect(reader.read()).toMatchObject({ times: [], interfaces: [], drops: [], lost: 0 })
+  })
+})
