@@ -138,7 +138,10 @@ class Watching implements AsyncDisposable {
     const watching = new Watching()
     const options = { libbpf: libbpfFile(), maxSeries: 2_000, maxConnections: 20_000, cpuShare: 0.1 }
     await watching.#worker.call('openRequests', options)
-    await watching.#worker.call('watchRequests', { cgroups: [{ cgroupId: cgroup.id, owner: 'it' }] })
+    await watching.#worker.call('watchRequests', {
+      cgroups: [{ cgroupId: cgroup.id, owner: 'it' }],
+      libraries: [],
+    })
     return watching
   }
 

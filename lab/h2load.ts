@@ -34,6 +34,11 @@ export function loadHttp(
   return h2load(['--h1', '-c', String(connections), ...amount, ...urls])
 }
 
+/** Requests of a server that speaks HTTP/2 within TLS, ten at a time on each connection. */
+export function loadHttps(port: number, { requests }: { readonly requests: number }): Promise<Load> {
+  return h2load(['-c', '4', '-m', '10', '-n', String(requests), `https://127.0.0.1:${port}/loaded`])
+}
+
 /** Calls of etcd's Range, of a key that there is not, eight at a time on each connection. */
 export async function loadGrpc(
   port: number,

@@ -25,16 +25,18 @@ export class Program implements AsyncDisposable {
    * Starts `podsonar ARGS` with `settings` as its environment (and PATH and HOME, nothing else of this process's).
    * Ports default to free ones.
    *
-   * @param program the entry point, for one that was built elsewhere
+   * @param program the entry point, for one that was built elsewhere; with words before it, for one that starts it
    */
   static async start(
     args: readonly string[],
     settings: Readonly<Record<string, string>>,
-    program = entry,
+    program: string | readonly [string, ...string[]] = entry,
   ): Promise<Program> {
     const { PATH, HOME } = process.env
     const env = { PATH, HOME, PORT: '0', OPS_PORT: '0', LOG_FORMAT: 'json', ...settings }
-    return new Program(await Process.start(`podsonar ${args.join(' ')}`, program, args, { env }))
+    const [command, ...before] = typeof program === 'string' ? [program] : program
+    const name = `podsonar ${args.join(' ')}`
+    return new Program(await Process.start(name, command, [...before, ...args], { env }))
   }
 
   /** The log so far. */

@@ -33,10 +33,16 @@ export class WatchedCgroup implements AsyncDisposable {
     return Process.start(name, '/bin/sh', ['-c', enter, command, ...args], options)
   }
 
+  /** Ids of its processes. */
+  pids(): number[] {
+    const text = readFileSync(join(this.#path, 'cgroup.procs'), 'utf8').trim()
+    return text === '' ? [] : text.split('\n').map(Number)
+  }
+
   /** Processor time that its processes have taken, in nanoseconds: /proc/PID/task/TID/schedstat. */
   cpuNs(): number {
     let sum = 0
-    for (const pid of readFileSync(join(this.#path, 'cgroup.procs'), 'utf8').trim().split('\n'))
+    for (const pid of this.pids())
       for (const task of readdirSync(`/proc/${pid}/task`))
         sum += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
     return sum

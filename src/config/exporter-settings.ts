@@ -195,6 +195,12 @@ export const exporterSettings = {
     format: labelSelector,
     defaultDoc: 'none',
   }),
+  observeTls: setting({
+    env: 'OBSERVE_TLS',
+    doc: "Watch the requests of chosen pods within TLS too, where OpenSSL encrypts them. It needs CAP_SYS_ADMIN: deploy's component requests-tls.",
+    format: flag,
+    default: false,
+  }),
   observeMaxSeries: setting({
     env: 'OBSERVE_MAX_SERIES',
     doc: 'The most series of requests for this node; beyond, routes, methods of gRPC and addresses become `~other`.',

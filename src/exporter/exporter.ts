@@ -121,7 +121,7 @@ export async function startExporter(
           ...{ maxSeries: config.observeMaxSeries, maxConnections: config.observeMaxConnections },
           ringBytes: config.observeBufferMib << 20,
           node: config.nodeName,
-          cgroupfs,
+          ...{ cgroupfs, procfs, followTls: config.observeTls },
           cpuShare: config.observeCpuPercent / 100,
           traceRatio: config.otlpEndpoint === undefined ? undefined : config.observeTracePercent / 100,
         }),

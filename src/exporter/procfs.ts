@@ -156,6 +156,11 @@ export class Procfs {
       .map(Number)
   }
 
+  /** Path of the program that a process runs, as it sees it. @throws as {@link text} */
+  program(pid: number): string {
+    return this.#guard(pid, 'exe', () => readlinkSync(`${this.root}/${pid}/exe`))
+  }
+
   /** How many file descriptors a process has open, and how many of them are sockets. @throws as {@link text} */
   descriptors(pid: number): { descriptors: number; sockets: number } {
     const folder = `${this.root}/${pid}/fd`

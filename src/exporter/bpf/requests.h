@@ -41,16 +41,19 @@ _Static_assert(__builtin_offsetof(struct request_event, remote_address) == 56, "
 /* What user space tells the programs. */
 struct request_settings {
 	__u32 sample_mask; /* of exchanges, one in this plus one is recorded: 0, 1, 3, 7 … */
-	__u32 reserved;
+	__u32 generation; /* another one whenever the chosen cgroups are others */
+	__u32 ring_bytes; /* of the ring of events */
+	__u32 follow_tls; /* whether the programs on TLS libraries are attached */
 	__u64 filter[64]; /* a bit for each chosen cgroup, by its id modulo their number: no bit, not chosen */
 };
-_Static_assert(sizeof(struct request_settings) == 520, "request_settings: change core/requests/settings.ts too");
-_Static_assert(__builtin_offsetof(struct request_settings, filter) == 8, "request_settings.filter");
+_Static_assert(sizeof(struct request_settings) == 528, "request_settings: change core/requests/settings.ts too");
+_Static_assert(__builtin_offsetof(struct request_settings, filter) == 16, "request_settings.filter");
 
 /* What was not recorded, on one processor. */
 struct request_losses {
-	__u64 events; /* for want of room in the ring */
+	__u64 events; /* for want of room in the ring, or of a draft */
 	__u64 sockets; /* for want of memory */
 	__u64 exchanges; /* left out on purpose, because the ring filled up */
+	__u64 tls; /* what a TLS library moved on a connection whose socket is not known */
 };
-_Static_assert(sizeof(struct request_losses) == 24, "request_losses: change core/requests/decode-event.ts too");
+_Static_assert(sizeof(struct request_losses) == 32, "request_losses: change core/requests/decode-event.ts too");

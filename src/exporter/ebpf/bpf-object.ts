@@ -30,6 +30,8 @@ export class BpfError extends PodsonarError {
 export interface BpfObjectOptions {
   /** Entries of maps that shall differ from what the object was compiled with. */
   readonly maxEntries?: Readonly<Record<string, number>>
+  /** Which programs are loaded. @default all */
+  readonly loads?: (program: string) => boolean
   /** Gets libbpf's messages at debug. */
   readonly log: Logger
 }
@@ -69,7 +71,11 @@ export class BpfObject implements Disposable {
     }
   }
 
-  static #load(libbpf: Libbpf, file: string, { maxEntries = {}, log }: BpfObjectOptions): BpfObject {
+  static #load(
+    libbpf: Libbpf,
+    file: string,
+    { maxEntries = {}, loads = () => true, log }: BpfObjectOptions,
+  ): BpfObject {
     const { native } = libbpf
     const messages: string[] = []
     const print = (level: number, message: string): void => {
@@ -83,6 +89,7 @@ export class BpfObject implements Disposable {
       const owner = new BpfObject(native, object)
       try {
         for (const [name, entries] of Object.entries(maxEntries)) owner.#resize(name, entries)
+        for (const program of owner.programs()) if (!loads(program.name)) program.leaveOut()
         const result = native.bpf_object__load(object)
         if (result < 0) throw loadError(file, result, messages)
         return owner
@@ -159,6 +166,12 @@ export class BpfProgram {
     return options.retval
   }
 
+  /** It shall not be loaded with its object. */
+  leaveOut(): void {
+    const result = this.#native.bpf_program__set_autoload(this.#program, false)
+    if (result < 0) throw new BpfError('bpf_failed', `Cannot leave out ${this.name}: ${errorName(result)}`)
+  }
+
   /** How often it did not run because its processor was in it already. */
   recursionMisses(): bigint {
     const info = new BigUint64Array(32)
@@ -178,9 +191,42 @@ export class BpfProgram {
     const print = (level: number, message: string): void => {
       log.debug({ event: 'libbpf', level }, message)
     }
-    const native = this.#native
-    const link = libbpf.withMessages(print, () => native.bpf_program__attach(this.#program))
+    const link = libbpf.withMessages(print, () => this.#native.bpf_program__attach(this.#program))
     if (!link) throw new BpfError('bpf_failed', `Cannot attach ${this.name}: ${libbpf.lastError()}`)
+    return this.#linked(link)
+  }
+
+  /**
+   * Attaches it to a function of a program or library, in all processes that run it, until the link is disposed of.
+   *
+   * @param place `offset`: of the function, in the file; `atReturn`: when it returns, else when it is called
+   * @throws BpfError `bpf_not_permitted` without CAP_SYS_ADMIN
+   */
+  attachToFunction(
+    libbpf: Libbpf,
+    log: Logger,
+    { path, offset, atReturn }: { path: string; offset: number; atReturn: boolean },
+  ): Disposable {
+    const print = (level: number, message: string): void => {
+      log.debug({ event: 'libbpf', level, path }, message)
+    }
+    const [link, error] = libbpf.withMessages(print, () => {
+      const made = this.#native.bpf_program__attach_uprobe(
+        this.#program,
+        atReturn,
+        everyProcess,
+        path,
+        offset,
+      )
+      return [made, made ? '' : libbpf.lastError()]
+    })
+    if (link) return this.#linked(link)
+    const code = error === 'EPERM' || error === 'EACCES' ? 'bpf_not_permitted' : 'bpf_failed'
+    throw new BpfError(code, `Cannot attach ${this.name} to ${path}: ${error}`)
+  }
+
+  #linked(link: Pointer): Disposable {
+    const native = this.#native
     return {
       [Symbol.dispose]() {
         native.bpf_link__destroy(link)
@@ -188,6 +234,9 @@ export class BpfProgram {
     }
   }
 }
+
+/** As the pid of `bpf_program__attach_uprobe`. */
+const everyProcess = -1
 
 /** Some entries of a map. */
 export interface MapBatch {

@@ -32,6 +32,14 @@ export interface NativeFunctions {
   bpf_program__name(program: Pointer): string
   bpf_program__fd(program: Pointer): number
   bpf_program__attach(program: Pointer): Pointer
+  bpf_program__attach_uprobe(
+    program: Pointer,
+    atReturn: boolean,
+    pid: number,
+    path: string,
+    offset: number,
+  ): Pointer
+  bpf_program__set_autoload(program: Pointer, load: boolean): number
   bpf_link__destroy(link: Pointer): number
   bpf_map__fd(map: Pointer): number
   bpf_map__key_size(map: Pointer): number
@@ -99,6 +107,9 @@ const declarations: Record<keyof NativeFunctions, string> = {
   bpf_program__name: 'const char *bpf_program__name(void *program)',
   bpf_program__fd: 'int bpf_program__fd(void *program)',
   bpf_program__attach: 'void *bpf_program__attach(void *program)',
+  bpf_program__attach_uprobe:
+    'void *bpf_program__attach_uprobe(void *program, bool at_return, int pid, const char *path, size_t offset)',
+  bpf_program__set_autoload: 'int bpf_program__set_autoload(void *program, bool load)',
   bpf_link__destroy: 'int bpf_link__destroy(void *link)',
   bpf_map__fd: 'int bpf_map__fd(void *map)',
   bpf_map__key_size: 'uint32 bpf_map__key_size(void *map)',

@@ -7,6 +7,7 @@ import type { LiveTcp } from '../core/live-tcp.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'
 import type { StackReaderOptions, StackReading } from './stack-reader.ts'
+import type { TlsLibrary } from './tls-probes.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 
 /** What the worker can be asked for, by name: what it is given and what it answers. */
@@ -23,7 +24,11 @@ export interface Calls {
   readHealth: { given: { longSeconds: number; forget: readonly OwnerKey[] }; answer: TcpHealthReading }
   /** Attaches the programs that see requests. Before any watching and reading of them. */
   openRequests: { given: Omit<RequestReaderOptions, 'log' | 'onExchange'>; answer: undefined }
-  watchRequests: { given: { cgroups: readonly WatchedCgroup[] }; answer: undefined }
+  /** Answers why libraries are not followed. */
+  watchRequests: {
+    given: { cgroups: readonly WatchedCgroup[]; libraries: readonly TlsLibrary[] }
+    answer: string | undefined
+  }
   /** `calls`: of gRPC, else of HTTP. */
   readRequests: { given: { calls: boolean }; answer: RequestReading }
   takeSpans: { given: undefined; answer: TakenSpans }

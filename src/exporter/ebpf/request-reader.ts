@@ -6,10 +6,11 @@ import { RequestCounts, type RequestSeries } from '../core/requests/series.ts'
 import { isTraced, type ExchangeSpan } from '../core/requests/spans.ts'
 import { encodeSettings, nextSampleMask } from '../core/requests/settings.ts'
 import { RequestTracker } from '../core/requests/tracker.ts'
-import { BpfObject, type BpfMap } from './bpf-object.ts'
+import { BpfObject, type BpfMap, type BpfProgram } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 import { RingBuffer } from './ring-buffer.ts'
+import { isTlsProgram, TlsProbes, type TlsLibrary } from './tls-probes.ts'
 
 export interface RequestReaderOptions {
   /** The file of libbpf.so.1. @default as the system finds it */
@@ -26,6 +27,8 @@ export interface RequestReaderOptions {
   readonly traceRatio?: number | undefined
   /** Share of a processor that reading may take, about: of HTTP/1 requests some are left out then. @default 1 */
   readonly cpuShare?: number | undefined
+  /** Whether TLS libraries may be followed. @default false */
+  readonly followTls?: boolean | undefined
   /** Told of each exchange, besides its being counted. */
   readonly onExchange?: (owner: string, exchange: Exchange) => void
   readonly log: Logger
@@ -45,6 +48,10 @@ export interface RequestReading {
   readonly connections: number
   /** All since the start: records that the ring had no room for, or that a processor missed. */
   readonly lost: number
+  /** All since the start: reads and writes of TLS libraries whose connection is not known. */
+  readonly unattributed: number
+  /** TLS libraries that are followed. */
+  readonly tlsLibraries: number
   /** Exchanges that were left out, because the ring filled up; others were counted in their place. */
   readonly sampledOut: number
   /** Exchanges that were counted with `~other`, and those that were not counted, for want of series. */
@@ -76,7 +83,9 @@ const keepMs = 300_000
 const silentNs = 600e9
 const sweepMs = 30_000
 /** How often sampling is looked at. */
-const adjustMs = 250
+const adjustMs = 100
+/** Entries of the maps that only TLS needs, where it is not followed. */
+const unusedMaps = { tls_connections: 1, tls_sockets: 1, tls_calls: 1, tls_heard: 1 }
 
 export class RequestReader implements Disposable {
   readonly #owned: DisposableStack
@@ -87,7 +96,9 @@ export class RequestReader implements Disposable {
   readonly #losses: BpfMap
   readonly #ring: RingBuffer
   readonly #processors: number
+  readonly #programs: readonly BpfProgram[]
   readonly #tracker: RequestTracker
+  readonly #tls: TlsProbes | undefined
   readonly #counts: RequestCounts
   readonly #event = new RequestEvent()
   readonly #watched = new Map<number, string>()
@@ -95,6 +106,8 @@ export class RequestReader implements Disposable {
   #spans: ExchangeSpan[] = []
   #droppedSpans = 0
   #sampleMask = 0
+  /** See RequestSettings. */
+  #generation = 1
   /** Milliseconds that reading took since the sampling was last looked at. */
   #busyMs = 0
   #adjustedAt = performance.now()
@@ -116,13 +129,20 @@ export class RequestReader implements Disposable {
     maxConnections,
     traceRatio,
     cpuShare = 1,
+    followTls = false,
     onExchange,
     log,
   }: RequestReaderOptions) {
     using owned = new DisposableStack()
     const libbpf = Libbpf.load(path)
-    const maxEntries = ringBytes === undefined ? {} : { events: ringBytes }
-    this.#object = owned.use(BpfObject.load(libbpf, bpfObjectFile('requests', objects), { maxEntries, log }))
+    const maxEntries = {
+      ...(ringBytes === undefined ? {} : { events: ringBytes }),
+      ...(followTls ? {} : unusedMaps),
+    }
+    const loads = (program: string): boolean => followTls || !isTlsProgram(program)
+    this.#object = owned.use(
+      BpfObject.load(libbpf, bpfObjectFile('requests', objects), { maxEntries, loads, log }),
+    )
     this.#chosen = this.#object.map('chosen')
     this.#settings = this.#object.map('settings')
     this.#cpuShare = cpuShare
@@ -141,7 +161,10 @@ export class RequestReader implements Disposable {
           this.#addSpan({ owner, exchange, remoteAddress, remotePort })
       },
     })
-    for (const program of this.#object.programs()) owned.use(program.attach(libbpf, log))
+    this.#programs = this.#object.programs().filter(({ name }) => loads(name))
+    for (const program of this.#programs)
+      if (!isTlsProgram(program.name)) owned.use(program.attach(libbpf, log))
+    this.#tls = followTls ? owned.use(new TlsProbes({ libbpf, programs: this.#programs, log })) : undefined
     owned.defer(() => {
       clearTimeout(this.#timer)
     })
@@ -149,8 +172,13 @@ export class RequestReader implements Disposable {
     this.#schedule(idleMs)
   }
 
-  /** From now on, these are watched and no others. */
-  watch(cgroups: readonly WatchedCgroup[]): void {
+  /**
+   * From now on, these are watched and no others.
+   *
+   * @param libraries what processes of these cgroups speak TLS with
+   * @returns why libraries are not followed, when they are not
+   */
+  watch(cgroups: readonly WatchedCgroup[], libraries: readonly TlsLibrary[] = []): string | undefined {
     this.#drain(Infinity)
     const wanted = new Map(cgroups.map(({ cgroupId, owner }) => [cgroupId, owner]))
     const now = performance.now()
@@ -164,21 +192,24 @@ export class RequestReader implements Disposable {
       this.#chosen.delete(keyOf(cgroupId))
       this.#watched.delete(cgroupId)
     }
+    this.#generation += 1
     this.#tell()
     for (const [owner, at] of this.#lastWatched) if (now - at > keepMs) this.#lastWatched.delete(owner)
     this.#counts.keep(new Set(this.#lastWatched.keys()))
+    return this.#tls?.follow(libraries)
   }
 
   /** @param calls series of gRPC calls are read; else those of HTTP */
   read(calls: boolean): RequestReading {
     this.#drain(Infinity)
-    const { lost, sampledOut } = this.#readLosses()
+    const { lost, sampledOut, unattributed } = this.#readLosses()
     const series: OwnedSeries[] = []
     for (const [owner, all] of this.#counts.owners)
       for (const one of all.values()) if (one.kind.startsWith('rpc') === calls) series.push({ ...one, owner })
     return {
       series,
       ...{ connections: this.#tracker.size, evicted: this.#tracker.evicted, lost, sampledOut },
+      ...{ unattributed, tlsLibraries: this.#tls?.followed ?? 0 },
       ...{ folded: this.#counts.folded, dropped: this.#counts.dropped },
     }
   }
@@ -234,7 +265,11 @@ export class RequestReader implements Disposable {
   }
 
   #tell(): void {
-    this.#settings.update(new Uint8Array(4), encodeSettings(this.#sampleMask, this.#watched.keys()))
+    const settings = encodeSettings({
+      ...{ sampleMask: this.#sampleMask, generation: this.#generation, ringBytes: this.#ring.size },
+      ...{ followTls: this.#tls !== undefined, cgroupIds: this.#watched.keys() },
+    })
+    this.#settings.update(new Uint8Array(4), settings)
   }
 
   #sweep(): void {
@@ -244,14 +279,14 @@ export class RequestReader implements Disposable {
     this.#tracker.forget(Number(process.hrtime.bigint()) - silentNs)
   }
 
-  #readLosses(): { lost: number; sampledOut: number } {
+  #readLosses(): { lost: number; sampledOut: number; unattributed: number } {
     const words = requestLossesSize / 8
     const values = new BigUint64Array(this.#processors * words)
     this.#losses.lookup(new Uint8Array(4), new Uint8Array(values.buffer))
     const sum = (word: number): number =>
       values.reduce((total, value, index) => total + (index % words === word ? Number(value) : 0), 0)
-    const missed = this.#object.programs().reduce((total, program) => total + program.recursionMisses(), 0n)
-    return { lost: sum(0) + sum(1) + Number(missed), sampledOut: sum(2) }
+    const missed = this.#programs.reduce((total, program) => total + program.recursionMisses(), 0n)
+    return { lost: sum(0) + sum(1) + Number(missed), sampledOut: sum(2), unattributed: sum(3) }
   }
 }
 

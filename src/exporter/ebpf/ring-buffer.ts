@@ -13,9 +13,10 @@ const discardedBit = 0x4000_0000
 const lengthMask = 0x3fff_ffff
 
 export class RingBuffer implements Disposable {
+  /** Bytes that it has room for. */
+  readonly size: number
   readonly #consumer: MappedMap
   readonly #producer: MappedMap
-  readonly #size: number
   readonly #read: BigUint64Array
   readonly #written: BigUint64Array
   readonly #words: Int32Array
@@ -26,10 +27,10 @@ export class RingBuffer implements Disposable {
   /** @throws BpfError when it cannot be mapped */
   constructor(map: BpfMap) {
     using owned = new DisposableStack()
-    this.#size = map.maxEntries
+    this.size = map.maxEntries
     this.#consumer = owned.use(map.mapMemory(pageSize, 0, true))
     // The data is mapped twice, one behind the other: no record is ever cut.
-    this.#producer = owned.use(map.mapMemory(pageSize + 2 * this.#size, pageSize, false))
+    this.#producer = owned.use(map.mapMemory(pageSize + 2 * this.size, pageSize, false))
     this.#read = new BigUint64Array(this.#consumer.memory, 0, 1)
     this.#written = new BigUint64Array(this.#producer.memory, 0, 1)
     this.#words = new Int32Array(this.#producer.memory, pageSize)
@@ -52,7 +53,7 @@ export class RingBuffer implements Disposable {
     const written = Number(Atomics.load(this.#written, 0))
     let records = 0
     while (this.#position < written && records < limit) {
-      const at = this.#position % this.#size
+      const at = this.#position % this.size
       const header = Atomics.load(this.#words, at >>> 2)
       if ((header & busyBit) !== 0) break
       const length = header & lengthMask

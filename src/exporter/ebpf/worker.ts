@@ -66,10 +66,7 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
     requests ??= owned.use(new RequestReader({ ...options, log }))
     return undefined
   },
-  watchRequests: ({ cgroups }) => {
-    opened(requests).watch(cgroups)
-    return undefined
-  },
+  watchRequests: ({ cgroups, libraries }) => opened(requests).watch(cgroups, libraries),
   readRequests: ({ calls }) => opened(requests).read(calls),
   takeSpans: () => opened(requests).takeSpans(),
   openStack: (options) => {

@@ -4,6 +4,7 @@ import type { RequestReading } from '../ebpf/request-reader.ts'
 /** What the watching of requests tells of itself. */
 export class RequestMetrics {
   readonly #connections
+  readonly #libraries
   readonly #totals: readonly RunningTotal[]
   readonly #exported
   readonly #dropped
@@ -40,6 +41,16 @@ export class RequestMetrics {
       help: 'Connections that were given up, because there were more than OBSERVE_MAX_CONNECTIONS.',
       registers,
     })
+    this.#libraries = new Gauge({
+      name: 'podsonar_requests_tls_libraries',
+      help: 'TLS libraries of watched pods whose reads and writes are followed; see OBSERVE_TLS.',
+      registers,
+    })
+    const unattributed = new Counter({
+      name: 'podsonar_requests_tls_unattributed_total',
+      help: 'Reads and writes of TLS libraries that were not looked at, because their connection is not known.',
+      registers,
+    })
     this.#exported = new Counter({
       name: 'podsonar_spans_exported_total',
       help: 'Spans that the OTLP receiver took.',
@@ -52,6 +63,7 @@ export class RequestMetrics {
     })
     this.#totals = [
       new RunningTotal(lost, (reading) => reading.lost),
+      new RunningTotal(unattributed, (reading) => reading.unattributed),
       new RunningTotal(sampledOut, (reading) => reading.sampledOut),
       new RunningTotal(folded, (reading) => reading.folded),
       new RunningTotal(dropped, (reading) => reading.dropped),
@@ -59,6 +71,7 @@ export class RequestMetrics {
     ]
     // Absent, not zero, where no requests are watched.
     for (const metric of [this.#exported, this.#dropped]) metric.remove()
+    for (const metric of [this.#libraries, unattributed]) metric.remove()
     for (const metric of [this.#connections, lost, sampledOut, folded, dropped, evicted]) metric.remove()
   }
 
@@ -69,6 +82,7 @@ export class RequestMetrics {
 
   update(reading: RequestReading): void {
     this.#connections.set(reading.connections)
+    this.#libraries.set(reading.tlsLibraries)
     for (const total of this.#totals) total.update(reading)
   }
 }

@@ -9,13 +9,17 @@ import { isChosen, type Choice } from '../core/requests/choose.ts'
 import type { Attributes } from '../core/requests/spans.ts'
 import { explainEbpfError } from '../ebpf/obstacle.ts'
 import type { RequestReading, TakenSpans, WatchedCgroup } from '../ebpf/request-reader.ts'
+import type { TlsLibrary } from '../ebpf/tls-probes.ts'
 import { EbpfWorker } from '../ebpf/worker-client.ts'
+import type { Procfs } from '../procfs.ts'
+import { processesOf, TlsLibraries } from './tls-libraries.ts'
 
 export interface RequestObserverOptions {
   readonly choice: Choice
   readonly labels: LabelMaker
   readonly snapshot: () => Promise<Snapshot>
   readonly cgroupfs: Cgroupfs
+  readonly procfs: Procfs
   /** Name of this node. */
   readonly node: string
   readonly libbpf: string | undefined
@@ -25,6 +29,7 @@ export interface RequestObserverOptions {
   /** See RequestReaderOptions, also below. */
   readonly cpuShare: number
   readonly traceRatio: number | undefined
+  readonly followTls: boolean
   readonly log: Logger
 }
 
@@ -44,6 +49,9 @@ export class RequestObserver implements AsyncDisposable {
   readonly #options: RequestObserverOptions
   /** Its own, because it works all the time; the other one is busy for tens of milliseconds in a scrape. */
   readonly #worker: EbpfWorker
+  readonly #tls: TlsLibraries | undefined
+  #tlsProblem: string | undefined
+  #libraries: readonly TlsLibrary[] = []
   readonly #stopped = new AbortController()
   readonly #following: Promise<void>
   #isOpen = false
@@ -56,6 +64,7 @@ export class RequestObserver implements AsyncDisposable {
   constructor(options: RequestObserverOptions) {
     this.#options = options
     this.#worker = new EbpfWorker(options.log)
+    this.#tls = options.followTls ? new TlsLibraries(options) : undefined
     this.#following = this.#follow()
   }
 
@@ -111,13 +120,14 @@ export class RequestObserver implements AsyncDisposable {
 
   async #update({ containers }: Snapshot): Promise<void> {
     const { choice, labels, node, cgroupfs } = this.#options
-    this.#watched = containers.flatMap(({ pod, name, cgroupId, cgroups }) =>
-      pod !== undefined && cgroupId !== 0 && isChosen(choice, pod)
-        ? [cgroupId, ...cgroupfs.idsBelow(cgroups)].map((id) => ({
-            cgroupId: id,
-            owner: labels.owner(pod, name),
-          }))
-        : [],
+    const observed = containers.flatMap(({ pod, ...container }) =>
+      pod !== undefined && container.cgroupId !== 0 && isChosen(choice, pod) ? { ...container, pod } : [],
+    )
+    this.#watched = observed.flatMap(({ pod, name, cgroupId, cgroups }) =>
+      [cgroupId, ...cgroupfs.idsBelow(cgroups)].map((id) => ({
+        cgroupId: id,
+        owner: labels.owner(pod, name),
+      })),
     )
     // Kept for a while after a container's end: its last spans may still come.
     if (this.#resources.size > 2 * containers.length + spareResources) this.#resources.clear()
@@ -130,12 +140,31 @@ export class RequestObserver implements AsyncDisposable {
       this.#isOpen = false
     }
     if (this.#watched.length > 0 && !this.#isOpen) await this.#open(now)
-    if (this.#isOpen) await this.#worker.call('watchRequests', { cgroups: this.#watched })
+    if (this.#isOpen) await this.#watch(observed.map(({ id }) => id))
+  }
+
+  /** @param containerIds those that are watched */
+  async #watch(containerIds: readonly string[]): Promise<void> {
+    const { procfs, log } = this.#options
+    // At once, before libraries are looked for.
+    await this.#worker.call('watchRequests', { cgroups: this.#watched, libraries: this.#libraries })
+    if (this.#tls === undefined) return
+    this.#libraries = await this.#tls.of(processesOf(procfs, new Set(containerIds)))
+    const problem = await this.#worker.call('watchRequests', {
+      ...{ cgroups: this.#watched, libraries: this.#libraries },
+    })
+    if (problem !== undefined && problem !== this.#tlsProblem)
+      log.warn(
+        { event: 'requests_tls_unavailable' },
+        `Requests within TLS are not watched, or not all of them: ${problem}`,
+      )
+    this.#tlsProblem = problem
   }
 
   async #open(now: number): Promise<void> {
     if (this.#problem !== undefined && now - this.#problem.at < retryMs) return
-    const { libbpf, maxSeries, maxConnections, ringBytes, traceRatio, cpuShare, log } = this.#options
+    const { libbpf, maxSeries, maxConnections, ringBytes, traceRatio, cpuShare, followTls, log } =
+      this.#options
     try {
       await this.#worker.call('openRequests', {
         libbpf,
@@ -144,8 +173,10 @@ export class RequestObserver implements AsyncDisposable {
         ringBytes,
         traceRatio,
         cpuShare,
+        followTls,
       })
       this.#isOpen = true
+      this.#libraries = []
       this.#problem = undefined
       log.info(
         { event: 'requests_watched', containers: this.#watched.length },

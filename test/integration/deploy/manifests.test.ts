@@ -159,6 +159,29 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
       expect(patch).toMatch(new RegExp(`\\n# .+\\n- op: add\\n {2}path: .+\\n {2}value: ${capability}\\n`))
   }, 120_000)
 
+  it('gives the exporter what following TLS needs with its component, and only then', async () => {
+    await using folder = await TemporaryFolder.create('requests-tls')
+    const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)
+    const kustomization = {
+      resources: [path('overlays/catalog')],
+      components: [path('components/requests-tls')],
+    }
+    await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+    const exporterOf = (objects: readonly KubernetesObject[]): [boolean, boolean] => {
+      const pod = workloads(objects)['podsonar-exporter']?.pod
+      if (pod === undefined) throw new Error('no exporter')
+      const [container] = pod.containers
+      return [
+        environment(objects, pod)['OBSERVE_TLS'] === 'true',
+        JSON.stringify(container?.securityContext).includes('SYS_ADMIN'),
+      ]
+    }
+    const objects = await renderKustomization(folder.path)
+    expect(typeErrors(objects)).toEqual([])
+    expect(exporterOf(objects)).toEqual([true, true])
+    expect(exporterOf(objectsOf('overlays/catalog'))).toEqual([false, false])
+  }, 120_000)
+
   it('holds only objects that the schemas of current Kubernetes accept', async () => {
     for (const objects of Object.values(rendered)) {
       for (const object of objects) {

@@ -9,67 +9,18 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { TemporaryFolder } from '../../../lab/files.ts'
 import { startApache, startEtcd, startNginx, startPython } from '../../../lab/http-servers.ts'
-import { libbpfFile, unpacked } from '../../../lab/needs.ts'
+import { unpacked } from '../../../lab/needs.ts'
 import { run } from '../../../lab/process.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { WatchedCgroup } from '../../../lab/watched-cgroup.ts'
-import { silentLogger } from '../../../src/common/logger.ts'
-import type { Exchange } from '../../../src/exporter/core/requests/exchange.ts'
-import { RequestReader } from '../../../src/exporter/ebpf/request-reader.ts'
 import { describeWith } from '../../setup/needs.ts'
+import { countedOf, openRequestReader, untilCounted } from '../../support/request-reader.ts'
 
 const nodeServer = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
 const execute = promisify(execFile)
 
-function openReader(
-  cgroups: Readonly<Record<string, WatchedCgroup>>,
-  ringBytes?: number,
-  onExchange: (exchange: Exchange) => void = () => undefined,
-): RequestReader {
-  const reader = new RequestReader({
-    ...{ libbpf: libbpfFile(), log: silentLogger, maxSeries: 500, maxConnections: 2_000, ringBytes },
-    onExchange: (_owner, exchange) => {
-      onExchange(exchange)
-    },
-  })
-  reader.watch(Object.entries(cgroups).map(([owner, { id }]) => ({ owner, cgroupId: id })))
-  return reader
-}
-
 function percentile(values: readonly number[], share: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN
-}
-
-/** How often each `owner kind method route status` (`owner kind method status` of calls) was counted. */
-function counted(reader: RequestReader): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { owner, kind, labels, buckets } of [
-    ...reader.read(false).series,
-    ...reader.read(true).series,
-  ]) {
-    const label = (name: string): string => new RegExp(`${name}="([^"]*)"`).exec(labels)?.[1] ?? ''
-    const parts = kind.startsWith('rpc')
-      ? [label('rpc_method'), label('rpc_response_status_code')]
-      : [
-          label('http_request_method'),
-          label('http_route') || label('url_template'),
-          label('http_response_status_code'),
-        ]
-    const key = [owner, kind, ...parts].join(' ')
-    counts[key] = (counts[key] ?? 0) + buckets.reduce((sum, value) => sum + value, 0)
-  }
-  return counts
-}
-
-/** Waits until exactly this was counted. */
-async function untilCounted(
-  reader: RequestReader,
-  expected: Readonly<Record<string, number>>,
-): Promise<void> {
-  await waitFor('the requests to be counted', () => {
-    expect(counted(reader)).toEqual(expected)
-    return true
-  })
 }
 
 /** All at once on one connection. */
@@ -90,7 +41,7 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
     await using other = await TemporaryFolder.create('nginx')
     await using cgroup = await WatchedCgroup.create()
     await using elsewhere = await WatchedCgroup.create()
-    using reader = openReader({ nginx: cgroup })
+    using reader = openRequestReader({ nginx: cgroup })
     const nginx = await startNginx(cgroup, { folder: folder.path })
     await using _nginx = nginx.process
     const unwatched = await startNginx(elsewhere, { folder: other.path })
@@ -151,13 +102,13 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
     await using cgroup = await WatchedCgroup.create()
     const nginx = await startNginx(cgroup, { folder: folder.path })
     await using _nginx = nginx.process
-    using reader = openReader({ nginx: cgroup }, 262_144)
+    using reader = openRequestReader({ nginx: cgroup }, { ringBytes: 262_144 })
 
     // Synchronous: the reader, in this thread, has no turn.
     execFileSync('curl', ['-s', '-o', '/dev/null', `http://127.0.0.1:${nginx.port}/[1-3000]`])
 
     const { sampledOut, lost } = reader.read(false)
-    const count = counted(reader)['nginx http_server GET /{number} 200'] ?? 0
+    const count = countedOf(reader)['nginx http_server GET /{number} 200'] ?? 0
     expect(lost).toBe(0)
     expect(sampledOut).toBeGreaterThan(1_000)
     // Those left out last still wait for the next one.
@@ -170,7 +121,7 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
     await using cgroup = await WatchedCgroup.create()
     const nginx = await startNginx(cgroup, { folder: folder.path })
     await using _nginx = nginx.process
-    using reader = openReader({ nginx: cgroup }, 65_536)
+    using reader = openRequestReader({ nginx: cgroup }, { ringBytes: 65_536 })
     const base = `http://127.0.0.1:${nginx.port}`
 
     const filler = ['-H', `X-Filler: ${'f'.repeat(3_000)}`]
@@ -185,8 +136,8 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
       ])
     await run('curl', ['-s', '-o', '/dev/null', `${base}/after`])
 
-    await waitFor('the last one', () => counted(reader)['nginx http_server GET /after 200'] === 1)
-    const counts = counted(reader)
+    await waitFor('the last one', () => countedOf(reader)['nginx http_server GET /after 200'] === 1)
+    const counts = countedOf(reader)
     expect(Object.keys(counts).sort()).toEqual([
       ...['nginx http_server GET /a 200', 'nginx http_server GET /after 200'],
       'nginx http_server GET /status/s404 404',
@@ -212,7 +163,7 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
 
     await ask('/before')
     for (const path of ['/first', '/second']) {
-      using reader = openReader({ nginx: cgroup })
+      using reader = openRequestReader({ nginx: cgroup })
       await ask(path)
       await untilCounted(reader, { [`nginx http_server GET ${path} 200`]: 1 })
     }
@@ -222,7 +173,7 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
   it('are counted on HTTP/2 without TLS, streams interleaved', async () => {
     await using folder = await TemporaryFolder.create('nginx')
     await using cgroup = await WatchedCgroup.create()
-    using reader = openReader({ nginx: cgroup })
+    using reader = openRequestReader({ nginx: cgroup })
     const nginx = await startNginx(cgroup, { folder: folder.path, http2: true })
     await using _nginx = nginx.process
     const base = `http://127.0.0.1:${nginx.port}`
@@ -250,8 +201,9 @@ describeWith(['root', 'bpf', 'apache'], 'requests of Apache', () => {
     const apache = await startApache(cgroup, folder.path)
     await using _apache = apache.process
     const ours: number[] = []
-    using reader = openReader({ apache: cgroup }, undefined, ({ startNs, endNs }) =>
-      ours.push((endNs - startNs) / 1e3),
+    using reader = openRequestReader(
+      { apache: cgroup },
+      { onExchange: (_owner, { startNs, endNs }) => ours.push((endNs - startNs) / 1e3) },
     )
     // On a busy machine a server may lose its processor between its last send and its log line: a round more then.
     const rounds = 5
@@ -286,7 +238,7 @@ describeWith(['root', 'bpf', 'etcd'], 'requests of etcd', () => {
     await using clients = await WatchedCgroup.create()
     const etcd = await startEtcd(cgroup, folder.path)
     await using _etcd = etcd.process
-    using reader = openReader({ etcd: cgroup, client: clients })
+    using reader = openRequestReader({ etcd: cgroup, client: clients })
     const etcdctl = join(await unpacked('etcd'), 'usr/bin/etcdctl')
     const call = async (...args: string[]): Promise<void> => {
       const process = await clients.start(
@@ -308,7 +260,7 @@ describeWith(['root', 'bpf', 'etcd'], 'requests of etcd', () => {
     await response.text()
 
     await waitFor('the calls to be counted', () => {
-      expect(counted(reader)).toMatchObject({
+      expect(countedOf(reader)).toMatchObject({
         'etcd rpc_server etcdserverpb.KV/Put OK': 1,
         'etcd rpc_server etcdserverpb.KV/Range OK': 2,
         'etcd rpc_server etcdserverpb.Lease/LeaseRevoke NOT_FOUND': 1,
@@ -328,7 +280,7 @@ describeWith(['root', 'bpf', 'curl', 'python3'], 'requests of Python and Node.js
     await writeFile(join(folder.path, 'page.html'), 'page')
     await using cgroup = await WatchedCgroup.create()
     await using clients = await WatchedCgroup.create()
-    using reader = openReader({ python: cgroup, curl: clients })
+    using reader = openRequestReader({ python: cgroup, curl: clients })
     const python = await startPython(cgroup, folder.path)
     await using _python = python.process
     const base = `http://127.0.0.1:${python.port}`
@@ -352,7 +304,7 @@ describeWith(['root', 'bpf', 'curl', 'python3'], 'requests of Python and Node.js
 
   it('are counted through every framing, cut into small sends, and when the server dies', async () => {
     await using cgroup = await WatchedCgroup.create()
-    using reader = openReader({ node: cgroup })
+    using reader = openRequestReader({ node: cgroup })
     const server = await cgroup.start('node', process.execPath, [nodeServer])
     await using _server = server
     const port = await waitFor('the port', () => /port (\d+)/.exec(server.stdout)?.[1])

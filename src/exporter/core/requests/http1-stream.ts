@@ -324,7 +324,10 @@ function isCertain(
   text: string,
 ): boolean {
   if (!/^(?:[\w!#$%&'*+.^`|~-]+:[^\n]*\n)*$/.test(text)) return false
-  return status > 0 || (knownMethods.has(method) && (version === '1.0' || host !== undefined))
+  // The preface of HTTP/2 has more behind it by which it is known.
+  return (
+    status > 0 || version === '2' || (knownMethods.has(method) && (version === '1.0' || host !== undefined))
+  )
 }
 
 function isLineBreak(code: number): boolean {

@@ -12,12 +12,14 @@ export interface TrackerOptions {
 
 interface Tracked {
   readonly connection: Connection
+  /** Its bytes are those that a TLS library reads and writes. */
+  readonly tls: boolean
   lastNs: number
 }
 
 export class RequestTracker {
   readonly #options: TrackerOptions
-  /** By socket, and by TLS connection; in the order in which they were last begun again. */
+  /** By socket; in the order in which they were last begun again. */
   readonly #connections = new Map<number, Tracked>()
   /** Connections that were given up for want of room. */
   evicted = 0
@@ -36,7 +38,10 @@ export class RequestTracker {
       this.#connections.delete(event.socket)
       return
     }
-    const tracked = this.#connections.get(event.socket) ?? this.#begin(event)
+    const known = this.#connections.get(event.socket)
+    // What the socket moved before it was known to be TLS is a handshake, or what came before one.
+    if (known !== undefined && known.tls !== event.tls) known.connection.close(event.atNs)
+    const tracked = known?.tls === event.tls ? known : this.#begin(event)
     tracked.lastNs = event.atNs
     tracked.connection.move(event)
   }
@@ -52,7 +57,7 @@ export class RequestTracker {
 
   #begin(event: RequestEvent): Tracked {
     const { maxConnections, onExchange } = this.#options
-    if (this.#connections.size >= maxConnections) {
+    if (this.#connections.size >= maxConnections && !this.#connections.has(event.socket)) {
       const [oldest] = this.#connections.keys()
       if (oldest !== undefined) this.#connections.delete(oldest)
       this.evicted += 1
@@ -62,7 +67,7 @@ export class RequestTracker {
     const connection = new Connection(event.tls ? 'https' : 'http', event.fromStart, (exchange) => {
       onExchange(cgroupId, exchange, remote, remotePort)
     })
-    const tracked = { connection, lastNs: event.atNs }
+    const tracked = { connection, tls: event.tls, lastNs: event.atNs }
     this.#connections.set(event.socket, tracked)
     return tracked
   }

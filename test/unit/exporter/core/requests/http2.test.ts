@@ -112,6 +112,13 @@ describe('a server on HTTP/2', () => {
     ])
   })
 
+  it('knows the preface of a connection that was not watched from its start', () => {
+    const watched = new Watched(false)
+      .received(Buffer.concat([preface, settings, frame(1, 0x5, 1, getRoot)]))
+      .sent(Buffer.concat([settings, frame(1, 0x5, 1, '88')]))
+    expect(watched.lines).toEqual(['GET / 200'])
+  })
+
   it('reads a preface and frames cut anywhere', () => {
     const received = Buffer.concat([preface, settings, frame(1, 0x5, 1, getRoot)])
     const sent = Buffer.concat([settings, frame(1, 0x4, 1, ok), frame(0, 0x1, 1, Buffer.alloc(30))])

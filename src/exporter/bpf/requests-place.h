@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Where the bytes of a system call are in the memory of the process, and how they are copied. */
+#pragma once
+#include "requests-maps.h"
+
+/* Vectors that are looked at. */
+#define VECTORS 8
+
+#if defined(__TARGET_ARCH_x86)
+enum {
+	NR_READ = 0, NR_WRITE = 1, NR_READV = 19, NR_WRITEV = 20, NR_SENDFILE = 40, NR_SENDTO = 44, NR_RECVFROM = 45,
+	NR_SENDMSG = 46, NR_RECVMSG = 47, NR_SPLICE = 275, NR_RECVMMSG = 299, NR_SENDMMSG = 307,
+};
+struct pt_regs {
+	unsigned long di, si, dx, cx, ax, sp, orig_ax;
+} __attribute__((preserve_access_index));
+#define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
+#define SYSCALL_ARG2(regs) ((regs)->si)
+#define SYSCALL_ARG3(regs) ((regs)->dx)
+#define ARG1(regs) ((regs)->di)
+#define ARG2(regs) ((regs)->si)
+#define ARG4(regs) ((regs)->cx)
+#define RESULT(regs) ((regs)->ax)
+#define STACK(regs) ((regs)->sp)
+#elif defined(__TARGET_ARCH_arm64)
+enum {
+	NR_READ = 63, NR_WRITE = 64, NR_READV = 65, NR_WRITEV = 66, NR_SENDFILE = 71, NR_SPLICE = 76, NR_SENDTO = 206,
+	NR_RECVFROM = 207, NR_SENDMSG = 211, NR_RECVMSG = 212, NR_RECVMMSG = 243, NR_SENDMMSG = 269,
+};
+struct pt_regs {
+	__u64 regs[31];
+	__u64 sp;
+	__s32 syscallno;
+} __attribute__((preserve_access_index));
+#define SYSCALL_NR(regs) ((long)(regs)->syscallno)
+#define SYSCALL_ARG2(regs) ((regs)->regs[1])
+#define SYSCALL_ARG3(regs) ((regs)->regs[2])
+#define ARG1(regs) ((regs)->regs[0])
+#define ARG2(regs) ((regs)->regs[1])
+#define ARG4(regs) ((regs)->regs[3])
+#define RESULT(regs) ((regs)->regs[0])
+#define STACK(regs) ((regs)->sp)
+#endif
+
+/* Of user space: struct iovec, and the part of struct user_msghdr that is used. */
+struct user_vector {
+	__u64 base;
+	__u64 length;
+};
+struct user_message {
+	__u64 name;
+	__u64 name_length;
+	__u64 vectors;
+	__u64 vector_count;
+};
+
+/* Where the bytes of the current system call are: one place, or vectors. */
+struct place {
+	__u64 at;
+	__u64 vectors;
+	bool known;
+	bool file; /* of a file, not of the process */
+};
+
+/* The registers with which the current task entered the kernel. */
+static __always_inline struct pt_regs *user_registers(void)
+{
+	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+}
+
+static __always_inline struct place find_place(void)
+{
+	struct pt_regs *regs = user_registers();
+	struct place place = { .at = SYSCALL_ARG2(regs), .known = true };
+	struct user_message message;
+
+	switch (SYSCALL_NR(regs)) {
+	case NR_READ:
+	case NR_WRITE:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+		break;
+	case NR_READV:
+	case NR_WRITEV:
+		place.vectors = SYSCALL_ARG3(regs);
+		break;
+	case NR_SENDMMSG:
+	case NR_RECVMMSG:
+		/* Which of several messages this is cannot be known. */
+		if (SYSCALL_ARG3(regs) != 1) {
+			place.known = false;
+			break;
+		}
+		/* fall through */
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		if (bpf_probe_read_user(&message, sizeof message, (void *)place.at)) {
+			place.known = false;
+			break;
+		}
+		place.at = message.vectors;
+		place.vectors = message.vector_count;
+		break;
+	case NR_SENDFILE:
+	case NR_SPLICE:
+		place.file = true;
+		place.known = false;
+		break;
+	default:
+		place.known = false;
+	}
+	return place;
+}
+
+/* Copies what the vectors hold behind `skip` bytes, at most `wanted` bytes; gives how many. */
+static __always_inline __u64 copy_vectors(struct draft *draft, const struct place *place, __u64 skip, __u64 wanted)
+{
+	__u64 copied = 0;
+
+#pragma unroll
+	for (int index = 0; index < VECTORS; index++) {
+		struct user_vector vector;
+		__u64 length, at = copied;
+
+		if (index >= place->vectors || copied >= wanted || copied >= CAPTURE)
+			break;
+		if (bpf_probe_read_user(&vector, sizeof vector, (void *)(place->at + index * sizeof vector)))
+			break;
+		length = vector.length;
+		if (skip >= length) {
+			skip -= length;
+			continue;
+		}
+		length -= skip;
+		if (length > wanted - copied)
+			length = wanted - copied;
+		if (length > CAPTURE)
+			break;
+		/* It is less already; the verifier does not follow that through the compiler's copies. */
+		asm volatile("%0 &= 4095" : "+r"(at));
+		if (bpf_probe_read_user(draft->data + at, length, (void *)(vector.base + skip)))
+			break;
+		copied += length;
+		skip = 0;
+	}
+	return copied;
+}
+
+/* As copy_vectors, also where there is one place only. */
+static __always_inline __u64 copy(struct draft *draft, const struct place *place, __u64 skip, __u64 wanted)
+{
+	if (place->vectors)
+		return copy_vectors(draft, place, skip, wanted);
+	asm volatile("if %0 <= 4096 goto +1; %0 = 4096" : "+r"(wanted));
+	return bpf_probe_read_user(draft->data, wanted, (void *)(place->at + skip)) ? 0 : wanted;
+}
