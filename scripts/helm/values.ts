@@ -161,6 +161,9 @@ export const values: ValueSchema = group('Values of the chart podsonar.', {
   capture: group("Captures of pods' packets (docs/capture.md).", {
     enabled: flag('CAPTURE, with the capabilities and rights that it needs.', false),
   }),
+  requestsTls: group('Requests of chosen pods within TLS (docs/requests.md).', {
+    enabled: flag('OBSERVE_TLS, with the capability that it needs.', false),
+  }),
   microk8s: group('For nodes of microk8s.', {
     enabled: flag('Mount the folder where its containerd listens. Other nodes do not have it.', false),
   }),

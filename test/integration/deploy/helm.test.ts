@@ -43,6 +43,7 @@ const components: Readonly<Record<string, ChartValues>> = {
   'pod-proxy': { podProxy: { enabled: true } },
   'peer-info': { peerInfo: { enabled: true } },
   capture: { capture: { enabled: true } },
+  'requests-tls': { requestsTls: { enabled: true } },
   microk8s: { microk8s: { enabled: true } },
 }
 
