@@ -51,7 +51,9 @@ const packages = [
 ]
 
 /** What of them runs: env for the first line, stat for file systems that may hang, the rest for captures. */
-const programs = ['env', 'stat', 'nsenter', 'setpriv', 'tcpdump']
+const programs = ['env', 'stat', 'nsenter', 'setpriv', 'stdbuf', 'tcpdump']
+/** The other half of stdbuf, where it looks for it. */
+const stdbufLibrary = 'usr/libexec/coreutils/libstdbuf.so'
 
 /** What nothing links to: the other half of OpenSSL's package. */
 const unusedLibrary = /^libssl\.so/
@@ -84,6 +86,8 @@ export async function buildRootfs(
   await mkdir(join(folder, 'app'))
   const unpacked = await copyLibraries(folder, packages)
   for (const name of programs) await copyFile(join(unpacked, 'usr/bin', name), join(folder, 'usr/bin', name))
+  await mkdir(join(folder, dirname(stdbufLibrary)), { recursive: true })
+  await copyFile(join(unpacked, stdbufLibrary), join(folder, stdbufLibrary))
   await copyFile(node, join(folder, 'usr/bin/node'))
   await copyProgram(join(folder, 'app'))
   await symlink('/app/dist/main.js', join(folder, 'usr/bin/podsonar'))

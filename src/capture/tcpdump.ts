@@ -35,12 +35,17 @@ const endMs = 2_000
 const idleMs = 100
 /** What Node reads of a pipe at most: when less came, it is empty now. In bytes. */
 const fullRead = 65_536
+/**
+ * How much tcpdump collects of a packet before it writes, in bytes: more than the largest, which then takes one call. By itself it
+ * would write a block of the pipe, then what is between, then the rest: three times the cost.
+ */
+const packetBuffer = 524_288
 /** How much of its stderr is kept, in characters. */
 const keptOutput = 16_384
 
 /**
  * A tcpdump of Debian, run inside a network namespace as our own child: nsenter(1) enters the namespace, setpriv(1) has
- * the kernel end it with us. No shell, and the filter is one argument behind `--`, so that it can be no option.
+ * the kernel end it with us, stdbuf(1) gives it room for a packet. No shell, and the filter is one argument behind `--`, so that it can be no option.
  */
 export class Tcpdump {
   readonly #child: ChildProcess
@@ -91,17 +96,19 @@ export class Tcpdump {
    */
   static async start(options: TcpdumpOptions, output?: number): Promise<Tcpdump> {
     const { namespace, device, snaplen, bufferBytes, filter } = options
+    // Each packet at once, where somebody waits for it. (tcpdump's signal for that, SIGUSR2, may meet it inside stdio, which then
+    // writes garbage.)
+    const atOnce = output === undefined || options.atOnce === true
     const child = spawnInside(
       namespace,
       [
-        // Each packet at once, where somebody waits for it. (Its signal for that, SIGUSR2, may meet it inside stdio, which
-        // then writes garbage.)
-        ...(output === undefined || options.atOnce === true ? ['-U'] : []),
+        ...(atOnce ? ['-U'] : []),
         ...['-i', device, '-n', '-p', '-s', String(snaplen), '-B', String(Math.ceil(bufferBytes / 1024))],
         // Its rights are those of this program already, and only what captures runs here: nothing decodes.
         ...['-Z', 'root', '-w', '-', '--', ...(filter === '' ? [] : [filter])],
       ],
       output ?? 'pipe',
+      atOnce ? ['stdbuf', `--output=${packetBuffer}`, '--'] : [],
     )
     const tcpdump = new Tcpdump(child)
     await tcpdump.#begun()
@@ -213,11 +220,13 @@ function spawnInside(
   namespace: OpenNamespace,
   args: readonly string[],
   output: 'pipe' | 'ignore' | number,
+  /** What runs tcpdump. */
+  wrapper: readonly string[] = [],
 ): ChildProcess {
   const stdio: StdioOptions = ['ignore', output, 'pipe', namespace.descriptor]
   return spawn(
     'setpriv',
-    ['--pdeathsig', 'INT', '--', 'nsenter', '--net=/proc/self/fd/3', '--', 'tcpdump', ...args],
+    ['--pdeathsig', 'INT', '--', 'nsenter', '--net=/proc/self/fd/3', '--', ...wrapper, 'tcpdump', ...args],
     // A group of its own: a Ctrl-C is for us to pass on.
     { stdio, detached: true },
   )
@@ -255,6 +264,6 @@ function notThere(error: unknown): string {
 function failed(why: string): PodsonarError {
   return new PodsonarError(
     'capture_failed',
-    `Cannot capture: ${why}, expected tcpdump, nsenter and setpriv, and the rights to enter a network namespace`,
+    `Cannot capture: ${why}, expected tcpdump, nsenter, setpriv and stdbuf, and the rights to enter a network namespace`,
   )
 }

@@ -55,7 +55,7 @@ describeWith(['bpf', 'root'], 'what is released', () => {
     const [kib] = (await run('du', ['-sk', '--apparent-size', rootfs])).split('\t')
     expect(Number(kib) / 1024).toBeLessThan(205)
     expect((await readdir(join(rootfs, 'usr/bin'))).sort()).toEqual([
-      ...['env', 'node', 'nsenter', 'podsonar', 'setpriv', 'stat', 'tcpdump'],
+      ...['env', 'node', 'nsenter', 'podsonar', 'setpriv', 'stat', 'stdbuf', 'tcpdump'],
     ])
     expect(await readdir(join(rootfs, 'app/node_modules'))).not.toContain('vitest')
     for (const name of ['usr/lib', 'app/dist/bpf', 'app/proto'])
@@ -67,7 +67,7 @@ describeWith(['bpf', 'root'], 'what is released', () => {
       run('chroot', [`--userspec=${user}`, rootfs, '/usr/bin/env', '-i', ...variables, ...entry, ...args])
     await mkdir(join(rootfs, 'proc'), { recursive: true })
     expect(await inside(['--version'])).toBe(`podsonar ${version}\n`)
-    for (const program of ['tcpdump', 'nsenter', 'setpriv', 'stat'])
+    for (const program of ['tcpdump', 'nsenter', 'setpriv', 'stat', 'stdbuf'])
       expect(await run('chroot', [rootfs, `/usr/bin/${program}`, '--version'])).not.toBe('')
     expect(JSON.parse(await inside(['config', 'proxy']))).toMatchObject({ MODE: 'proxy', PORT: 8080 })
   })
