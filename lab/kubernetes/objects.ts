@@ -7,6 +7,8 @@ export interface PodState {
   readonly uid: string
   /** `status.podIP`; undefined while it has none. */
   readonly ip: string | undefined
+  /** What `status.podIPs` has beyond it. */
+  readonly otherIps: readonly string[]
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly ports: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[]
@@ -96,7 +98,7 @@ export function podObject(pod: PodState, resourceVersion: string): Json {
       phase: pod.phase,
       conditions: withReady(status.conditions, pod.ready),
       podIP: pod.ip,
-      podIPs: pod.ip === undefined ? undefined : [{ ip: pod.ip }],
+      podIPs: pod.ip === undefined ? undefined : [pod.ip, ...pod.otherIps].map((ip) => ({ ip })),
     },
   }
 }

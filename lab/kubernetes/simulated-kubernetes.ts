@@ -135,6 +135,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
       namespace: 'default',
       uid: randomUUID(),
       ip: 'ip' in options ? options.ip : this.#nextAddress(),
+      otherIps: [],
       labels: {},
       annotations: {},
       ports: [],
@@ -183,7 +184,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
   }
 
   /** Adds a service, or replaces the one of that name. */
-  addService(namespace: string, name: string, clusterIP: string): void {
+  addService(namespace: string, name: string, ...clusterIPs: readonly [string, ...string[]]): void {
     const uid = randomUUID()
     this.api.stores.services.put((resourceVersion) => ({
       ...{ namespace, name, resourceVersion },
@@ -192,7 +193,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
       render: () =>
         JSON.stringify({
           metadata: { name, namespace, uid, resourceVersion: String(resourceVersion) },
-          spec: { clusterIP, clusterIPs: [clusterIP], type: 'ClusterIP' },
+          spec: { clusterIP: clusterIPs[0], clusterIPs, type: 'ClusterIP' },
         }),
     }))
   }

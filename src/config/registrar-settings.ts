@@ -139,7 +139,7 @@ export const registrarSettings = {
   }),
   peerInfo: setting({
     env: 'PEER_INFO',
-    doc: 'Serve `podsonar_peer_info`: who is behind the address of each pod and node, to be joined with pod_connect_info.',
+    doc: 'Serve `podsonar_peer_info`: who is behind each address of pods, services and nodes, to be joined with pod_connect_info.',
     format: flag,
     default: false,
   }),

@@ -39,6 +39,7 @@ export interface ApiPod {
   readonly status?: {
     readonly phase?: string
     readonly podIP?: string
+    readonly podIPs?: readonly { readonly ip?: string }[]
     readonly conditions?: readonly ApiCondition[]
   }
 }
@@ -78,7 +79,7 @@ export const podShape = {
     nodeName: 'all',
     containers: { ports: { name: 'all', containerPort: 'all', protocol: 'all' } },
   },
-  status: { phase: 'all', podIP: 'all', conditions: conditionShape },
+  status: { phase: 'all', podIP: 'all', podIPs: { ip: 'all' }, conditions: conditionShape },
 } satisfies Record<keyof ApiPod, JsonShape>
 
 /** The fields of {@link ApiNode}. */

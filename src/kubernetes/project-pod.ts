@@ -3,6 +3,7 @@ import type { OwnerRecord, PodRecord, PortRecord } from './records.ts'
 
 const annotationPrefix = 'prometheus.io/'
 const noPorts: readonly PortRecord[] = []
+const noAddresses: readonly string[] = []
 const nothing: Readonly<Record<string, string>> = {}
 
 /**
@@ -20,6 +21,7 @@ export function projectPod(object: unknown): PodRecord {
     namespace,
     name,
     ip: status?.podIP === '' ? undefined : status?.podIP,
+    otherIps: otherAddresses(status),
     hostNetwork: spec?.hostNetwork === true,
     nodeName: spec?.nodeName,
     phase: status?.phase ?? 'Unknown',
@@ -30,6 +32,13 @@ export function projectPod(object: unknown): PodRecord {
     ports: projectPorts(spec?.containers),
     owner: projectOwner(controller),
   }
+}
+
+function otherAddresses(status: ApiPod['status']): readonly string[] {
+  const others = (status?.podIPs ?? []).flatMap(({ ip = '' }) =>
+    ip === '' || ip === status?.podIP ? [] : [ip],
+  )
+  return others.length === 0 ? noAddresses : others
 }
 
 function pickAnnotations(annotations: Readonly<Record<string, string>> | undefined): Record<string, string> {

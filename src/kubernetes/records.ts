@@ -23,6 +23,8 @@ export interface PodRecord {
   readonly name: string
   /** `status.podIP`; undefined while there is none. */
   readonly ip: string | undefined
+  /** What `status.podIPs` has beyond it: the other family's address of a dual-stack pod. */
+  readonly otherIps: readonly string[]
   readonly hostNetwork: boolean
   readonly nodeName: string | undefined
   /** `status.phase`: Pending, Running, Succeeded, Failed or Unknown. */

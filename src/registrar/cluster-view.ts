@@ -21,6 +21,11 @@ export interface ClusterViewOptions {
 
 const passing: ReadonlySet<string> = new Set(['no_ip', 'finished', 'no_node'])
 
+/** It is to be a target, and nobody knows yet where. */
+function isUnreachable({ skipped }: Desired): boolean {
+  return skipped?.reason === 'no_ip' || skipped?.reason === 'no_node'
+}
+
 /** The cluster as the services that it should have in Consul, kept equal to the two sources. */
 export class ClusterView implements Disposable {
   readonly desired = new DesiredSet()
@@ -28,6 +33,7 @@ export class ClusterView implements Disposable {
   readonly #subscriptions = new DisposableStack()
   /** IDs to look at again, and since when (monotonic milliseconds). */
   #dirty = new Map<string, number>()
+  readonly #addressless = new Map<string, number>()
   readonly #nodeIps = new Map<string, string>()
   /** Pod UIDs by node name, only where pods follow nodes. */
   readonly #podsOfNode = new Map<string, Set<string>>()
@@ -74,6 +80,11 @@ export class ClusterView implements Disposable {
   /** Whether both lists were read to their end at least once. */
   get complete(): boolean {
     return this.#options.pods.listedAtMs !== undefined && this.#options.nodes.listedAtMs !== undefined
+  }
+
+  /** Since when (monotonic milliseconds) targets that are there have had no address, by UID of pods and name of nodes. */
+  get addressless(): ReadonlyMap<string, number> {
+    return this.#addressless
   }
 
   /** What the guard goes by. */
@@ -127,6 +138,7 @@ export class ClusterView implements Disposable {
     const { object: pod } = change
     if (this.#options.podsFollowNodes) this.#trackPod(pod, change.type === 'removed')
     if (change.type === 'removed') {
+      this.#noteAddress(pod.uid, false)
       this.touch(this.desired.delete(pod.uid))
       return
     }
@@ -134,14 +146,19 @@ export class ClusterView implements Disposable {
       currentShard: this.#currentShard,
       nodeIp: (name) => this.#nodeIps.get(name),
     })
+    // One that is being deleted gets no new one.
+    this.#noteAddress(pod.uid, isUnreachable(desired) && !pod.terminating)
     this.#set(pod.uid, `${pod.namespace}/${pod.name}`, desired)
   }
 
   #nodeChanged(change: Change<NodeRecord>): void {
     const { object: node } = change
-    if (change.type === 'removed') this.touch(this.desired.delete(node.uid))
-    else {
+    if (change.type === 'removed') {
+      this.#noteAddress(node.name, false)
+      this.touch(this.desired.delete(node.uid))
+    } else {
       const desired = this.#options.services.ofNode(node, { currentShard: this.#currentShard })
+      this.#noteAddress(node.name, isUnreachable(desired))
       this.#set(node.uid, node.name, desired)
     }
     const ip = change.type === 'removed' ? undefined : node.internalIps[0]
@@ -152,6 +169,11 @@ export class ClusterView implements Disposable {
       const pod = this.#options.pods.objects.get(uid)
       if (pod !== undefined) this.#podChanged({ type: 'added', object: pod })
     }
+  }
+
+  #noteAddress(key: string, missing: boolean): void {
+    if (!missing) this.#addressless.delete(key)
+    else if (!this.#addressless.has(key)) this.#addressless.set(key, performance.now())
   }
 
   #set(uid: string, object: string, desired: Desired): void {

@@ -148,8 +148,9 @@ function stateGauges(registry: Registry, status: () => RegistrarStatus | undefin
     'Removals that are held until they are beyond doubt.',
     ['kind'],
     (now, set) => {
-      for (const kind of ['pod', 'node'] satisfies ServiceKind[]) set({ kind }, 0)
-      for (const { kind, services } of now.held) set({ kind }, services.length)
+      const counts: Record<ServiceKind, number> = { pod: 0, node: 0 }
+      for (const { kind, services } of now.held) counts[kind] += services.length
+      for (const kind of ['pod', 'node'] satisfies ServiceKind[]) set({ kind }, counts[kind])
     },
   )
   gauge('podsonar_registrar_refused_services', 'Services that Consul will not take.', [], (now, set) => {

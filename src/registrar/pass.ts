@@ -5,6 +5,7 @@ import { TimeSlice } from '../common/time-slice.ts'
 import { ActualSet } from './actual-set.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { Operation, OperationResult, Registry } from './consul/registry.ts'
+import { graceEnds, ownAddress } from './core/address-grace.ts'
 import { differences, isOurs, isReadyOnly, type Policy } from './core/decide.ts'
 import type { Evidence, Guard } from './core/guard.ts'
 import { PlanBuilder, type Plan } from './core/plan.ts'
@@ -56,7 +57,7 @@ export interface PlannerOptions {
 }
 
 /** What a plan is made for. */
-export type PlannedView = Pick<ClusterView, 'desired' | 'complete'>
+export type PlannedView = Pick<ClusterView, 'desired' | 'complete' | 'addressless'>
 
 /** Makes plans, and remembers what has to wait for a later one. */
 export class Planner {
@@ -65,7 +66,7 @@ export class Planner {
   readonly #held = new Set<string>()
   /** When readiness alone was last written, by ID; monotonic. */
   readonly #readyWritten = new Map<string, number>()
-  /** When a deferred change of readiness is due, by ID; monotonic. */
+  /** When a deferred change of readiness, or the end of the wait for an address, is due, by ID; monotonic. */
   readonly #deferredUntil = new Map<string, number>()
 
   constructor(options: PlannerOptions) {
@@ -101,12 +102,24 @@ export class Planner {
       readyDue: (id) => performance.now() - (this.#readyWritten.get(id) ?? -readyEveryMs) >= readyEveryMs,
     })
     const slice = new TimeSlice()
+    const now = performance.now()
+    const waiting: { readonly service: ServiceRecord; readonly until: number }[] = []
     for (const id of ids === 'all' ? allIds(view, actual) : new Set([...ids, ...this.#held])) {
-      builder.add(view.desired.get(id), actual.get(id))
+      const desired = view.desired.get(id)
+      const found = actual.get(id)
+      const until = (desired ?? found === undefined) ? undefined : graceEnds(found, view.addressless)
+      if (found !== undefined && until !== undefined && until > now) waiting.push({ service: found, until })
+      else builder.add(desired, found)
       if (slice.over) await slice.next()
+    }
+    const taken = waiting.length === 0 ? new Set() : await addressesOf(view, slice)
+    for (const { service } of waiting) {
+      if (taken.has(ownAddress(service))) builder.add(undefined, service)
+      else builder.addWaiting(service)
     }
     const plan = builder.finish(actual.registered, evidence)
     this.#remember(plan, ids === 'all')
+    for (const { service, until } of waiting) this.#deferredUntil.set(service.id, until)
     return plan
   }
 
@@ -129,6 +142,16 @@ export class Planner {
 function* allIds(view: PlannedView, actual: ActualSet): Generator<string> {
   yield* view.desired.services.keys()
   for (const id of actual.services.keys()) if (view.desired.get(id) === undefined) yield id
+}
+
+/** The addresses of all that is wanted. */
+async function addressesOf(view: PlannedView, slice: TimeSlice): Promise<ReadonlySet<string>> {
+  const addresses = new Set<string>()
+  for (const service of view.desired.services.values()) {
+    addresses.add(ownAddress(service))
+    if (slice.over) await slice.next()
+  }
+  return addresses
 }
 
 /** What applying a plan came to. */

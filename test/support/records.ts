@@ -9,6 +9,7 @@ export function pod(changes: Partial<PodRecord> = {}): PodRecord {
     namespace,
     name,
     ip: '10.0.0.1',
+    otherIps: [],
     hostNetwork: false,
     nodeName: 'node-1',
     phase: 'Running',

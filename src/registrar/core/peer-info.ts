@@ -14,7 +14,7 @@ export interface Peer {
 }
 
 /**
- * The pods, services and nodes by address. Pods of the host's network have their node's address, and finished ones none
+ * The pods, services and nodes by address, each under all that it has. Pods of the host's network have their node's address, and finished ones none
  * that is theirs: both are left out. Where two claim an address for a moment the later one has it.
  */
 export function peers(
@@ -24,10 +24,11 @@ export function peers(
 ): Peer[] {
   const byAddress = new Map<string, Peer>()
   for (const pod of pods) {
-    const { ip, hostNetwork, phase, namespace, name } = pod
+    const { ip, otherIps, hostNetwork, phase, namespace, name } = pod
     if (ip === undefined || hostNetwork || phase === 'Succeeded' || phase === 'Failed') continue
     const workload = workloadOf(pod)?.name ?? ''
-    byAddress.set(ip, { remote_addr: ip, kind: 'pod', namespace, name, workload })
+    for (const remote_addr of [ip, ...otherIps])
+      byAddress.set(remote_addr, { remote_addr, kind: 'pod', namespace, name, workload })
   }
   for (const { clusterIps, namespace, name } of services) {
     for (const ip of clusterIps)

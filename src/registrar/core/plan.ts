@@ -1,4 +1,5 @@
 /** The plan: what one reconciliation would change. Pure data, made by {@link PlanBuilder}, printed by print-plan.ts. */
+import { addressGraceReason } from './address-grace.ts'
 import { decide, isReadyOnly, type Policy } from './decide.ts'
 import type { Evidence, Guard } from './guard.ts'
 import { kindOf, type ServiceKind, type ServiceRecord } from './service.ts'
@@ -26,7 +27,7 @@ export interface Plan {
   readonly register: readonly ServiceRecord[]
   readonly update: readonly PlannedUpdate[]
   readonly deregister: readonly ServiceRecord[]
-  /** Removals that the guard holds. */
+  /** Removals that the guard holds, or that wait for an address; a kind may have both. */
   readonly held: readonly HeldRemovals[]
   /** Updates of readiness alone that wait for their turn. */
   readonly deferred: readonly PlannedUpdate[]
@@ -51,6 +52,7 @@ export class PlanBuilder {
   readonly #deferred: PlannedUpdate[] = []
   readonly #conflicts: Conflict[] = []
   readonly #removals: Record<ServiceKind, ServiceRecord[]> = { pod: [], node: [] }
+  readonly #waiting: Record<ServiceKind, ServiceRecord[]> = { pod: [], node: [] }
 
   constructor(options: PlanOptions) {
     this.#options = options
@@ -80,16 +82,26 @@ export class PlanBuilder {
     }
   }
 
+  /** What is not wanted, but stays while its object waits for an address. */
+  addWaiting(actual: ServiceRecord): void {
+    const kind = kindOf(actual.id)
+    if (kind !== undefined && decide(undefined, actual, this.#options).type === 'deregister')
+      this.#waiting[kind].push(actual)
+  }
+
   /** @param registered how many services of each kind are ours in Consul */
   finish(registered: Readonly<Record<ServiceKind, number>>, evidence: Evidence): Plan {
     const deregister: ServiceRecord[] = []
     const held: HeldRemovals[] = []
     for (const kind of kinds) {
       const services = this.#removals[kind]
-      const ids = services.map(({ id }) => id)
+      const waiting = this.#waiting[kind]
+      // Many that lose their addresses one after the other are a mass loss all the same.
+      const ids = [...services, ...waiting].map(({ id }) => id)
       const verdict = this.#options.guard.judge(kind, ids, registered[kind], evidence)
       if (verdict.allowed) deregister.push(...services)
-      else held.push({ kind, services, reason: verdict.reason })
+      else if (services.length > 0) held.push({ kind, services, reason: verdict.reason })
+      if (waiting.length > 0) held.push({ kind, services: waiting, reason: addressGraceReason })
     }
     return {
       register: this.#register,

@@ -10,6 +10,7 @@ function podAt(ip: string, port: number): PodRecord {
     namespace: 'shop',
     name: 'web-0',
     ip,
+    otherIps: [],
     hostNetwork: false,
     nodeName: 'node-1',
     phase: 'Running',

@@ -14,6 +14,7 @@ import {
   readyz,
   registrarSettings,
   untilReady,
+  type ConsulService,
 } from '../../support/registrar.ts'
 
 const annotations = marked({ port: '9090' })
@@ -38,6 +39,9 @@ const untilEqual = (consul: Consul, kubernetes: SimulatedKubernetes) =>
     },
     patient,
   )
+
+const addressOf = (services: ReadonlyMap<string, ConsulService>, pod: string) =>
+  services.get(`pod--default--${pod}`)?.Address
 
 /** A registrar that starts when most of what Consul has is gone from the cluster: it holds the removals. */
 async function holding(
@@ -130,5 +134,97 @@ describeWith(['consul', 'faketime'], 'removals that are held', () => {
     await untilEqual(consul, kubernetes)
     await waitFor('it to say so', async () => (await metric(program, held)) === 0, patient)
     expect(program.log.some(({ event }) => event === 'removals_released')).toBe(true)
+  })
+})
+
+describeWith(['consul', 'faketime'], 'a pod that loses its address', () => {
+  it('stays for 30 s, also through a restart; back with another address it is updated, and without one it goes', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await cluster(3)
+    await using clock = await FakeClock.create('all')
+    const settings = {
+      ...(await registrarSettings(consul, kubernetes, { ...catalogBackend, SYNC_PERIOD: '1' })),
+      ...clock.env,
+    }
+    const lose = (name: string) => kubernetes.updatePod('default', name, { ip: undefined })
+    const isHeld = (program: Program, count: number) =>
+      waitFor(`${count} to be held`, async () => (await metric(program, held)) === count, patient)
+    await using presence = new PresenceWatch(['pod--default--web-0'], async () => {
+      const found = await catalogServices(consul)
+      // Until it was there for the first time.
+      if (found.size === 0) throw new Error('nothing yet')
+      return found
+    })
+    {
+      await using program = await Program.start(['registrar'], settings)
+      await untilReady(program)
+      lose('web-0')
+      await isHeld(program, 1)
+      expect((await readyz(program)).notes['held removals']).toContain('without an address')
+      kubernetes.updatePod('default', 'web-0', { ip: '10.9.0.1' })
+      await waitFor(
+        'the new address',
+        async () => (await catalogServices(consul)).get('pod--default--web-0')?.Address === '10.9.0.1',
+        patient,
+      )
+      await isHeld(program, 0)
+      lose('web-0')
+      await isHeld(program, 1)
+      program.process.kill('SIGKILL')
+      await program.process.exited
+    }
+    await using program = await Program.start(['registrar'], settings)
+    await untilReady(program)
+    await isHeld(program, 1)
+    expect([...presence.missing]).toEqual([])
+
+    // Its address is another's now: scraped there, it would be taken for this one.
+    lose('web-1')
+    await isHeld(program, 2)
+    const { ip: taken } = kubernetes.addPod({
+      name: 'heir',
+      ip: addressOf(await catalogServices(consul), 'web-1'),
+      annotations,
+    })
+    await waitFor('the heir', async () => addressOf(await catalogServices(consul), 'heir') === taken, patient)
+    await waitFor(
+      'web-1 to go',
+      async () => !(await catalogServices(consul)).has('pod--default--web-1'),
+      patient,
+    )
+    expect((await catalogServices(consul)).has('pod--default--web-0')).toBe(true)
+
+    await clock.set(40)
+    await waitFor(
+      'web-0 to go',
+      async () => !(await catalogServices(consul)).has('pod--default--web-0'),
+      patient,
+    )
+    await isHeld(program, 0)
+    expect(await foundIds(catalogServices, consul)).toEqual(
+      idsOf(
+        kubernetes.pods.filter(({ ip }) => ip !== undefined),
+        kubernetes.nodes,
+      ),
+    )
+  })
+
+  it('is one of many: the guard holds them when the 30 s are over', async () => {
+    await using consul = await Consul.start()
+    await using kubernetes = await cluster(30)
+    await using clock = await FakeClock.create('all')
+    const settings = await registrarSettings(consul, kubernetes, { ...catalogBackend, SYNC_PERIOD: '1' })
+    await using program = await Program.start(['registrar'], { ...settings, ...clock.env })
+    await untilReady(program)
+    for (const { name } of kubernetes.pods) kubernetes.updatePod('default', name, { ip: undefined })
+    await waitFor('all to be held', async () => (await metric(program, held)) === 30, patient)
+    await clock.set(60)
+    await waitFor(
+      'the guard to hold them',
+      async () =>
+        (await readyz(program)).notes['held removals']?.includes('30 of 30 pods would be removed') ?? false,
+      patient,
+    )
+    expect((await catalogServices(consul)).size).toBe(31)
   })
 })

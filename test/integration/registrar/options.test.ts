@@ -112,14 +112,15 @@ describeWith(['consul'], 'options of the registrar', () => {
     expect(balanced['a']).toBeGreaterThan(8)
   })
 
-  it('PEER_INFO tells who has an address: pods, services and nodes', async () => {
+  it('PEER_INFO tells who has an address: pods, services and nodes, each under all that it has', async () => {
     await using consul = await Consul.start()
     await using kubernetes = await SimulatedKubernetes.start()
-    kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
-    kubernetes.addService('default', 'web', '10.96.0.10')
+    kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1', 'fd00:3::1'] })
+    kubernetes.addService('default', 'web', '10.96.0.10', 'fd00:2::10')
     kubernetes.addService('default', 'headless', 'None')
     kubernetes.addPod({ name: 'db-0', ip: '10.0.0.1', owner: { kind: 'StatefulSet', name: 'db' } })
-    kubernetes.addPod({ name: 'host', ip: '192.168.0.1', hostNetwork: true })
+    kubernetes.addPod({ name: 'dual', ip: '10.0.0.3', otherIps: ['fd00:1::3'] })
+    kubernetes.addPod({ name: 'host', ip: '192.168.0.1', otherIps: ['fd00:3::1'], hostNetwork: true })
     kubernetes.addPod({ name: 'done', ip: '10.0.0.2', phase: 'Succeeded' })
     const settings = await registrarSettings(consul, kubernetes, { PEER_INFO: 'true' })
     await using program = await Program.start(['registrar'], settings)
@@ -129,11 +130,15 @@ describeWith(['consul'], 'options of the registrar', () => {
         .split('\n')
         .filter((line) => line.startsWith('podsonar_peer_info'))
         .sort()
-    await waitFor('all rows', async () => (await rows()).length === 3)
+    await waitFor('all rows', async () => (await rows()).length === 7)
     expect(await rows()).toEqual([
       'podsonar_peer_info{remote_addr="10.0.0.1",kind="pod",namespace="default",name="db-0",workload="db"} 1',
+      'podsonar_peer_info{remote_addr="10.0.0.3",kind="pod",namespace="default",name="dual",workload=""} 1',
       'podsonar_peer_info{remote_addr="10.96.0.10",kind="service",namespace="default",name="web",workload=""} 1',
       'podsonar_peer_info{remote_addr="192.168.0.1",kind="node",namespace="",name="node-1",workload=""} 1',
+      'podsonar_peer_info{remote_addr="fd00:1::3",kind="pod",namespace="default",name="dual",workload=""} 1',
+      'podsonar_peer_info{remote_addr="fd00:2::10",kind="service",namespace="default",name="web",workload=""} 1',
+      'podsonar_peer_info{remote_addr="fd00:3::1",kind="node",namespace="",name="node-1",workload=""} 1',
     ])
   })
 

@@ -11,6 +11,7 @@ describe('projectPod', () => {
       namespace: 'default',
       name: 'web-6d9467768-2xc77',
       ip: '10.89.0.9',
+      otherIps: [],
       hostNetwork: false,
       nodeName: 'node1',
       phase: 'Running',
@@ -30,9 +31,26 @@ describe('projectPod', () => {
   test('takes a pod that was just created: no address, no node, not ready', () => {
     const metadata = { name: 'a', namespace: 'x', uid: 'u' }
     expect(projectPod({ metadata, spec: { containers: [] }, status: { phase: 'Pending' } })).toEqual({
-      ...{ uid: 'u', namespace: 'x', name: 'a', ip: undefined, hostNetwork: false, nodeName: undefined },
+      ...{
+        uid: 'u',
+        namespace: 'x',
+        name: 'a',
+        ip: undefined,
+        otherIps: [],
+        hostNetwork: false,
+        nodeName: undefined,
+      },
       ...{ phase: 'Pending', ready: false, terminating: false, annotations: {}, labels: {}, ports: [] },
       owner: undefined,
+    })
+  })
+
+  test('keeps every address of a dual-stack pod, the first one apart', () => {
+    const metadata = { name: 'a', namespace: 'x', uid: 'u' }
+    const podIPs = [{ ip: '10.0.0.1' }, { ip: 'fd00::1' }]
+    expect(projectPod({ metadata, status: { podIP: '10.0.0.1', podIPs } })).toMatchObject({
+      ip: '10.0.0.1',
+      otherIps: ['fd00::1'],
     })
   })
 

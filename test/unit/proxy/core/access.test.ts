@@ -68,6 +68,7 @@ const pod: PodRecord = {
   namespace: 'shop',
   name: 'web-0',
   ip: '10.1.0.5',
+  otherIps: [],
   hostNetwork: false,
   nodeName: 'node-1',
   phase: 'Running',
