@@ -115,13 +115,14 @@ export class JsonObjectCutter {
     let depth = this.#depth
     let index = start
     while (index < length && depth > wanted) {
-      const byte = chunk[index] ?? 0
+      const byte = chunk[index] as number
       index += 1
       if (byte === quote) {
-        let inner = chunk[index]
-        while (inner !== quote && index < length) {
+        // Read only where there is something: one look beyond the end makes every later one slower.
+        while (index < length) {
+          const inner = chunk[index] as number
+          if (inner === quote) break
           index += inner === backslash ? 2 : 1
-          inner = chunk[index]
         }
         index += 1
         if (index > length) {
@@ -145,11 +146,11 @@ export class JsonObjectCutter {
       this.#escaped = false
       index += 1
     }
-    let byte = chunk[index]
     // Strings are short: a search that leaves JavaScript takes longer than this.
-    while (byte !== quote && index < length) {
+    while (index < length) {
+      const byte = chunk[index] as number
+      if (byte === quote) break
       index += byte === backslash ? 2 : 1
-      byte = chunk[index]
     }
     if (this.#depth === 1) this.#name.push(Buffer.from(chunk.subarray(start, index)))
     // The escaped character is in the next chunk.

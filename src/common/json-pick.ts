@@ -7,6 +7,10 @@ const closeBracket = 0x5d
 const colon = 0x3a
 const comma = 0x2c
 const space = 0x20
+/** By this bit alone braces differ from brackets. */
+const caseBit = 0x20
+/** To copy no more than these takes less than to leave JavaScript. */
+const fewBytes = 24
 
 /** What to keep of a value: all of it, or of an object, and of each object of a list, the members named here. */
 export type JsonShape = 'all' | { readonly [member: string]: JsonShape }
@@ -40,6 +44,9 @@ export class JsonPicker {
   #at = 0
   #kept = Buffer.alloc(16_384)
   #length = 0
+  /** The part of the text that is to be kept and not copied yet. */
+  #pendingFrom = 0
+  #pendingTo = 0
 
   constructor(shape: JsonShape) {
     this.#root = compile(shape)
@@ -60,9 +67,12 @@ export class JsonPicker {
     this.#json = json
     this.#at = start
     this.#length = 0
+    this.#pendingFrom = start
+    this.#pendingTo = start
     // What is kept is never longer than what it was picked from.
     if (this.#kept.length < json.length - start) this.#kept = Buffer.alloc(2 * json.length)
     this.#pick(this.#root)
+    this.#copyPending()
     return JSON.parse(this.#kept.toString('utf8', 0, this.#length)) as unknown
   }
 
@@ -78,9 +88,8 @@ export class JsonPicker {
   }
 
   #pickObject(members: readonly Member[]): void {
-    const opening = this.#at
+    this.#keep(this.#at, this.#at + 1)
     this.#at += 1
-    this.#keep(opening, this.#at)
     let kept = 0
     while (this.#next() !== closeBrace) {
       const start = this.#at
@@ -91,41 +100,46 @@ export class JsonPicker {
         this.#next()
         this.#skip()
       } else {
-        if (kept > 0) this.#put(comma)
+        if (kept > 0) this.#keepComma(start)
         kept += 1
         this.#keep(start, this.#at)
         this.#pick(member.shape)
       }
-      if (this.#next() === comma) this.#at += 1
-      else if (this.#next() !== closeBrace) this.#refuse()
+      const byte = this.#next()
+      if (byte === comma) this.#at += 1
+      else if (byte !== closeBrace) this.#refuse()
     }
+    this.#keep(this.#at, this.#at + 1)
     this.#at += 1
-    this.#put(closeBrace)
   }
 
   #pickList(members: readonly Member[]): void {
+    this.#keep(this.#at, this.#at + 1)
     this.#at += 1
-    this.#put(openBracket)
     while (this.#next() !== closeBracket) {
       this.#pick(members)
-      if (this.#next() === comma) {
+      const byte = this.#next()
+      if (byte === comma) {
+        this.#keep(this.#at, this.#at + 1)
         this.#at += 1
-        this.#put(comma)
-      } else if (this.#next() !== closeBracket) this.#refuse()
+      } else if (byte !== closeBracket) this.#refuse()
     }
+    this.#keep(this.#at, this.#at + 1)
     this.#at += 1
-    this.#put(closeBracket)
   }
+
+  // Below, bytes are read only where there are some: one look beyond the end makes every later one slower.
 
   /** The first byte that is no white space; {@link #at} is there. */
   #next(): number {
     const json = this.#json
-    let at = this.#at
-    while (at < json.length && (json[at] ?? 0) <= space) at += 1
-    this.#at = at
-    const byte = json[at]
-    if (byte === undefined) throw cutShort
-    return byte
+    for (let at = this.#at; at < json.length; at += 1) {
+      const byte = json[at] as number
+      if (byte <= space) continue
+      this.#at = at
+      return byte
+    }
+    throw cutShort
   }
 
   #expect(wanted: number): void {
@@ -137,48 +151,69 @@ export class JsonPicker {
     throw new SyntaxError(`The JSON text has something unexpected at ${this.#at}`)
   }
 
-  /** Goes to the end of the value that begins here. Most bytes of an answer pass here. */
+  /** Goes to the end of the value that begins here. */
   #skip(): void {
+    const first = this.#json[this.#at] as number
+    if (first === quote) this.#skipString()
+    else if ((first | caseBit) === openBrace) this.#skipContainer()
+    else this.#skipWord()
+  }
+
+  /** Goes past the object or list that begins here. Most bytes of an answer pass here. */
+  #skipContainer(): void {
     const json = this.#json
     const { length } = json
-    let at = this.#at
     let depth = 0
-    for (;;) {
-      const byte = json[at] ?? 0
+    for (let at = this.#at; at < length; at += 1) {
+      const byte = json[at] as number
       if (byte === quote) {
         at += 1
-        let inner = json[at]
-        while (inner !== quote && at < length) {
+        while (at < length) {
+          const inner = json[at] as number
+          if (inner === quote) break
           at += inner === backslash ? 2 : 1
-          inner = json[at]
         }
-        if (at >= length) throw cutShort
-        if (depth === 0) break
-      } else if (byte === openBrace || byte === openBracket) depth += 1
-      else if (byte === closeBrace || byte === closeBracket) {
-        if (depth === 0) at -= 1
-        if (depth <= 1) break
+      } else if ((byte | caseBit) === openBrace) depth += 1
+      else if ((byte | caseBit) === closeBrace) {
         depth -= 1
-      } else if (depth === 0 && (byte === comma || at >= length)) {
-        // A number, true, false or null ended, maybe with the text.
-        at -= 1
-        break
-      } else if (at >= length) throw cutShort
+        if (depth > 0) continue
+        this.#at = at + 1
+        return
+      }
+    }
+    throw cutShort
+  }
+
+  /** Goes past a number, true, false or null, which may end with the text. */
+  #skipWord(): void {
+    const json = this.#json
+    const start = this.#at
+    let at = start
+    while (at < json.length) {
+      const byte = json[at] as number
+      if (byte === comma || byte <= space || (byte | caseBit) === closeBrace) break
       at += 1
     }
-    this.#at = at + 1
+    if (at === start) this.#refuse()
+    this.#at = at
   }
 
   /** Goes past the string that begins here. */
   #skipString(): void {
     const json = this.#json
-    if (json[this.#at] !== quote) this.#refuse()
-    let at = this.#at + 1
-    for (let byte = json[at]; byte !== quote; byte = json[at]) {
-      if (byte === undefined) throw cutShort
+    const { length } = json
+    let at = this.#at
+    if (json[at] !== quote) this.#refuse()
+    at += 1
+    while (at < length) {
+      const byte = json[at] as number
+      if (byte === quote) {
+        this.#at = at + 1
+        return
+      }
       at += byte === backslash ? 2 : 1
     }
-    this.#at = at + 1
+    throw cutShort
   }
 
   #memberAt(members: readonly Member[], from: number, to: number): Member | undefined {
@@ -193,14 +228,43 @@ export class JsonPicker {
     return undefined
   }
 
+  /** Keeps a part of the text. What adjoins what was kept before is copied together with it. */
   #keep(from: number, to: number): void {
-    this.#json.copy(this.#kept, this.#length, from, to)
-    this.#length += to - from
+    if (from !== this.#pendingTo) {
+      this.#copyPending()
+      this.#pendingFrom = from
+    }
+    this.#pendingTo = to
   }
 
-  #put(byte: number): void {
-    this.#kept[this.#length] = byte
+  /** Keeps a comma in front of what begins at `start`, where one stands in the text if possible. */
+  #keepComma(start: number): void {
+    if (this.#json[start - 1] === comma) {
+      this.#keep(start - 1, start)
+      return
+    }
+    this.#copyPending()
+    this.#pendingFrom = this.#pendingTo
+    this.#kept[this.#length] = comma
     this.#length += 1
+  }
+
+  #copyPending(): void {
+    const from = this.#pendingFrom
+    const to = this.#pendingTo
+    const json = this.#json
+    const kept = this.#kept
+    let length = this.#length
+    if (to - from > fewBytes) {
+      json.copy(kept, length, from, to)
+      length += to - from
+    } else {
+      for (let at = from; at < to; at += 1) {
+        kept[length] = json[at] as number
+        length += 1
+      }
+    }
+    this.#length = length
   }
 }
 

@@ -1,5 +1,8 @@
-/** How long work may go on before whatever else waits gets its turn, in milliseconds. */
-const sliceMs = 5
+/**
+ * How long work may go on before whatever else waits gets its turn, in milliseconds. Several pieces of work have a slice each in one turn
+ * of the event loop, and a busy machine makes each of them longer.
+ */
+const sliceMs = 2
 
 /**
  * Keeps long work from blocking the event loop: `if (slice.over) await slice.next()` between its steps. By time rather than by

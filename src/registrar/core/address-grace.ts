@@ -5,7 +5,7 @@
 import type { ServiceRecord } from './service.ts'
 
 /** How long the services of an object without an address stay, in milliseconds. */
-export const addressGraceMs = 30_000
+const addressGraceMs = 30_000
 
 /** The reason of a removal that waits for an address. */
 export const addressGraceReason = `without an address for less than ${addressGraceMs / 1_000} s`
