@@ -70,16 +70,25 @@ function socketAddress(address: string, port: number): Buffer {
 /** A socket bound to an address. */
 export function bound(type: number, address: string, port = 0): number {
   const bytes = socketAddress(address, port)
-  const fd = call('socket', address.includes(':') ? af.inet6 : af.inet, type, 0)
-  setOption(fd, 'reuseAddress', 1)
-  call('bind', fd, bytes, bytes.length)
-  return fd
+  return opened(call('socket', address.includes(':') ? af.inet6 : af.inet, type, 0), (fd) => {
+    setOption(fd, 'reuseAddress', 1)
+    call('bind', fd, bytes, bytes.length)
+  })
 }
 
 export function listening(address: string, port = 0, backlog = 4096): number {
-  const fd = bound(sockType.stream, address, port)
-  call('listen', fd, backlog)
-  return fd
+  return opened(bound(sockType.stream, address, port), (fd) => call('listen', fd, backlog))
+}
+
+/** A descriptor that stays open only if `prepare` does not throw. */
+function opened(fd: number, prepare: (fd: number) => unknown): number {
+  try {
+    prepare(fd)
+    return fd
+  } catch (error) {
+    close(fd)
+    throw error
+  }
 }
 
 /** A socket that is not connected yet. */

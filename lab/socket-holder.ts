@@ -139,9 +139,9 @@ function holdEnded(count: number): void {
   }
 }
 
-/** A listener on the first port from 9000 on that no other holder has in this namespace. */
-function freeServer(): number {
-  for (let port = 9000; ; port += 1) {
+/** A listener on the first port from `first` on that no other holder has in this namespace. */
+function freeServer(first: number): number {
+  for (let port = first; ; port += 1) {
     try {
       return listening(own, port)
     } catch (error) {
@@ -154,7 +154,12 @@ function holdConnections(count: number, ports: number, pids: readonly number[]):
   for (const pid of pids) {
     enterNetworkOf(pid)
     raiseLoopback(own)
-    const servers = Array.from({ length: ports }, () => freeServer())
+    const servers: number[] = []
+    for (let port = 9000; servers.length < ports; port += 1) {
+      const server = freeServer(port)
+      servers.push(server)
+      port = portOf(server)
+    }
     for (let k = 0; k < count; k += 1) {
       const server = servers[k % ports]
       if (server === undefined) continue

@@ -2,8 +2,8 @@
 import { parentPort } from 'node:worker_threads'
 import { errorCode } from '../common/errors.ts'
 import { SocketFileParser, socketFiles } from './core/parse-net-sockets.ts'
-import { buffersOf, type FlatTable } from './core/flat-table.ts'
-import { SocketTableBuilder } from './core/socket-table-builder.ts'
+import type { FlatTable } from './core/flat-table.ts'
+import { SocketTableBuilder, TableMemory } from './core/socket-table-builder.ts'
 import { SocketRow, type NamespaceTarget } from './core/socket-table.ts'
 import { Procfs } from './procfs.ts'
 
@@ -23,6 +23,7 @@ export interface TableAnswer {
 }
 
 const buffer = Procfs.streamBuffer()
+const memory = new TableMemory()
 
 function readTable({ root, inboundPorts, namespaces }: TableRequest): TableAnswer {
   const procfs = Procfs.trusted(root)
@@ -47,7 +48,7 @@ function readTable({ root, inboundPorts, namespaces }: TableRequest): TableAnswe
 
 /** A namespace that fails midway leaves nothing behind: it has a builder of its own. */
 function readNamespace(procfs: Procfs, inode: number, pid: number, inboundPorts: boolean): FlatTable {
-  const builder = new SocketTableBuilder({ inboundPorts })
+  const builder = new SocketTableBuilder({ inboundPorts }, 1_024, memory)
   builder.namespace(inode)
   const row = new SocketRow()
   row.namespace = inode
@@ -61,5 +62,8 @@ function readNamespace(procfs: Procfs, inode: number, pid: number, inboundPorts:
 
 parentPort?.on('message', (request: TableRequest) => {
   const answer = readTable(request)
-  parentPort?.postMessage(answer, answer.tables.flatMap(buffersOf))
+  parentPort?.postMessage(
+    answer,
+    answer.tables.map(({ memory }) => memory),
+  )
 })

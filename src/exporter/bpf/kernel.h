@@ -215,5 +215,8 @@ struct nsproxy {
 struct task_struct {
 	struct nsproxy *nsproxy;
 };
+struct timespec64 {
+	__s64 tv_sec;
+};
 
 #pragma clang attribute pop

@@ -3,7 +3,7 @@ import { Family, joinLabels, renderLabels } from '../../common/exposition.ts'
 import type { TextBuffer } from '../../common/text-buffer.ts'
 import type { Collector } from '../collector.ts'
 import { isMapped, formatAddress } from '../core/address.ts'
-import { cgroupIdsOf, type ConnectionOwner } from '../core/connection-owners.ts'
+import { cgroupIdsOf, OwnersMemory, type ConnectionOwner } from '../core/connection-owners.ts'
 import {
   boundConnections,
   statusNames,
@@ -33,12 +33,21 @@ const otherPeers = '~other'
 export function connectionsCollector(options: ConnectionsOptions): Collector {
   const { table, labels, nested, bounds, onFolded } = options
   const node = renderLabels({ node: options.node })
+  // A collection that is late is not begun a second time: there is one user at a time.
+  const memory = new OwnersMemory()
   return {
     name: 'connections',
     async collect(snapshot) {
       const sockets = await table.read(snapshot)
       nested.learn(snapshot.containers, cgroupIdsOf(sockets))
-      const bound = await boundConnections(snapshot, sockets, bounds, nested.resolve, setImmediate)
+      const bound = await boundConnections(
+        snapshot,
+        sockets,
+        bounds,
+        nested.resolve,
+        setImmediate,
+        memory,
+      )
       onFolded('pod', bound.folded.pod)
       onFolded('node', bound.folded.node)
       const family = new Family(
@@ -67,13 +76,13 @@ function writeSeries(
   { owners, columns, kept }: BoundConnections,
   ownerLabels: (owner: ConnectionOwner) => string,
 ): number {
-  const { offsets, remote, remotePort, state, count } = columns
+  const { remote, remotePort, state, count } = columns
   let size = 0
-  for (const [index, owner] of owners.entries()) {
-    const to = offsets[index + 1] ?? 0
+  for (const owner of owners) {
+    const { from, to } = owner
     const tails: (Buffer | undefined)[] = []
     let rest: string | undefined
-    for (let row = offsets[index] ?? 0; row < to; row += 1) {
+    for (let row = from; row < to; row += 1) {
       if (kept[row] === 0) continue
       const status = state[row] ?? 0
       rest ??= ownerLabels(owner)

@@ -1,7 +1,8 @@
 /** From the socket table to connections by owner: whose socket is it? */
 import type { Container, NetworkNamespace, Pod, Snapshot } from './containers.ts'
-import { Groups, stride, type FlatColumns } from './groups.ts'
-import type { SocketTable } from './socket-table.ts'
+import { columnBytes, columnsIn, copyRows, type ConnectionColumns } from './columns.ts'
+import { GroupMemory, Groups, stride } from './groups.ts'
+import type { ConnectionRange, SocketTable } from './socket-table.ts'
 
 /** Whose sockets they are. */
 export interface ConnectionOwner {
@@ -20,11 +21,39 @@ export interface ConnectionUnit {
   readonly owners: number[]
 }
 
+/** An owner, and the rows `from` to before `to` that are its. */
+export interface OwnedRows extends ConnectionOwner {
+  from: number
+  to: number
+}
+
 export interface OwnedConnections {
-  /** A set for each owner. What they say of cgroups means nothing any more. */
-  readonly columns: FlatColumns
-  readonly owners: readonly ConnectionOwner[]
+  /** What they say of cgroups means nothing any more. */
+  readonly columns: ConnectionColumns
+  readonly owners: readonly OwnedRows[]
   readonly units: readonly ConnectionUnit[]
+}
+
+/** Memory for one call of {@link connectionsByOwner} after the other: what it gave is valid until the next one. */
+export class OwnersMemory {
+  readonly groups: GroupMemory = new GroupMemory()
+  #rows = new ArrayBuffer(0)
+
+  columns(length: number): ConnectionColumns {
+    const bytes = length * columnBytes
+    if (this.#rows.byteLength < bytes || this.#rows.byteLength > 8 * bytes)
+      this.#rows = new ArrayBuffer(Math.ceil(bytes * 1.25))
+    return columnsIn(this.#rows, 0, length)
+  }
+}
+
+/** The connections of a network namespace, and whose they are. */
+interface Present {
+  readonly connections: ConnectionRange
+  readonly indexOf: (cgroupId: number) => number
+  readonly owners: ReadonlySet<number>
+  /** No two rows can become one when their cgroups are forgotten. */
+  readonly distinct: boolean
 }
 
 /**
@@ -37,16 +66,73 @@ export function connectionsByOwner(
   snapshot: Snapshot,
   table: SocketTable,
   resolve: (cgroupId: number) => number,
+  memory: OwnersMemory = new OwnersMemory(),
 ): OwnedConnections {
-  const present = snapshot.namespaces.flatMap((namespace) => {
-    const connections = table.namespaces.get(namespace.inode)?.connections
-    return connections === undefined ? [] : [{ namespace, connections }]
-  })
   const owners = new Owners(resolve)
-  const groups = new Groups(present.reduce((sum, { connections: { from, to } }) => sum + to - from, 0))
-  const row = new Int32Array(stride)
-  for (const { namespace, connections } of present) {
+  const uses: number[] = []
+  const present: Present[] = []
+  let rows = 0
+  for (const namespace of snapshot.namespaces) {
+    const connections = table.namespaces.get(namespace.inode)?.connections
+    if (connections === undefined) continue
     const indexOf = owners.within(namespace)
+    const found = look(connections, indexOf)
+    for (const owner of found.owners) uses[owner] = (uses[owner] ?? 0) + 1
+    present.push({ connections, indexOf, ...found })
+    rows += connections.to - connections.from
+  }
+  const columns = memory.columns(rows)
+  const mixed: Present[] = []
+  let end = 0
+  // Nearly every namespace is one owner's, and its rows are as they shall be.
+  for (const one of present) {
+    const [index = 0, ...others] = one.owners
+    const owner = owners.owners[index]
+    if (owner === undefined || others.length > 0 || !one.distinct || uses[index] !== 1) mixed.push(one)
+    else {
+      const { columns: source, from, to } = one.connections
+      copyRows(source, from, to, columns, end)
+      owner.from = end
+      owner.to = end += to - from
+    }
+  }
+  group(mixed, owners.owners, columns, end, memory.groups)
+  return { columns, owners: owners.owners, units: owners.units }
+}
+
+function look(
+  { columns, from, to }: ConnectionRange,
+  indexOf: (cgroupId: number) => number,
+): Pick<Present, 'owners' | 'distinct'> {
+  const { cgroupId: cgroups, state: states } = columns
+  const owners = new Set<number>()
+  /** By state. */
+  const cgroupOf: (number | undefined)[] = []
+  let [last, distinct] = [-1, true]
+  for (let row = from; row < to; row += 1) {
+    const [cgroupId, state] = [cgroups[row] ?? 0, states[row] ?? 0]
+    const index = indexOf(cgroupId)
+    if (index !== last) owners.add(index)
+    last = index
+    if ((cgroupOf[state] ??= cgroupId) !== cgroupId) distinct = false
+  }
+  return { owners, distinct }
+}
+
+/** Puts the rows of namespaces with several owners, or cgroups, together by owner, behind those that are there. */
+function group(
+  mixed: readonly Present[],
+  owners: readonly OwnedRows[],
+  columns: ConnectionColumns,
+  end: number,
+  memory: GroupMemory,
+): void {
+  const groups = new Groups(
+    mixed.reduce((sum, { connections: { from, to } }) => sum + to - from, 0),
+    memory,
+  )
+  const row = new Int32Array(stride)
+  for (const { connections, indexOf } of mixed) {
     const { remote, remotePort, state, count, cgroupId } = connections.columns
     for (let k = connections.from; k < connections.to; k += 1) {
       row[0] = indexOf(cgroupId[k] ?? 0)
@@ -59,7 +145,14 @@ export function connectionsByOwner(
       groups.add(row, 0, count[k] ?? 0)
     }
   }
-  return { columns: groups.flat(owners.owners.length), owners: owners.owners, units: owners.units }
+  const offsets = new Uint32Array(owners.length + 1)
+  groups.writeTo(columns, offsets, end)
+  for (const [index, owner] of owners.entries()) {
+    const [from = 0, to = 0] = offsets.subarray(index, index + 2)
+    if (from === to) continue
+    owner.from = from
+    owner.to = to
+  }
 }
 
 /**
@@ -67,7 +160,7 @@ export function connectionsByOwner(
  * its name, both have the same labels, and so one series.
  */
 class Owners {
-  readonly owners: ConnectionOwner[] = []
+  readonly owners: OwnedRows[] = []
   readonly units: ConnectionUnit[] = []
   readonly #units = new Map<string, ConnectionUnit>()
   readonly #indices = new Map<string, number>()
@@ -104,7 +197,7 @@ class Owners {
     const key = `${unitKey} ${name}`
     const known = this.#indices.get(key)
     if (known !== undefined) return known
-    const index = this.owners.push({ pod, container: name }) - 1
+    const index = this.owners.push({ pod, container: name, from: 0, to: 0 }) - 1
     this.#indices.set(key, index)
     const unit = this.#units.get(unitKey)
     if (unit === undefined) {

@@ -4,9 +4,12 @@ import {
   type ConnectionOwner,
   type ConnectionUnit,
   type OwnedConnections,
+  type OwnedRows,
+  type OwnersMemory,
 } from './connection-owners.ts'
 import type { Snapshot } from './containers.ts'
-import type { FlatColumns } from './groups.ts'
+import type { ConnectionColumns } from './columns.ts'
+import { CountThreshold } from './count-threshold.ts'
 import { keepHighest } from './keep-highest.ts'
 import type { SocketTable } from './socket-table.ts'
 
@@ -42,10 +45,10 @@ export interface OtherConnections {
   readonly count: number
 }
 
-/** Series in columns: owner k has those rows from `columns.offsets[k]` to before `columns.offsets[k + 1]` that are kept. */
+/** Series in columns: an owner has those of its rows that are kept. */
 export interface BoundConnections {
-  readonly owners: readonly ConnectionOwner[]
-  readonly columns: FlatColumns
+  readonly owners: readonly OwnedRows[]
+  readonly columns: ConnectionColumns
   /** 1 for a row that is a series, 0 for one that was folded. */
   readonly kept: Uint8Array
   readonly others: readonly OtherConnections[]
@@ -57,6 +60,7 @@ export interface BoundConnections {
  * The series of a table, within bounds.
  *
  * @param resolve as of {@link connectionsByOwner}
+ * @param memory what it gives is valid until it is given the same memory again
  * @param pause called between steps that take 10 to 30 ms each for 200,000 sockets, to let others have their turn
  */
 export async function boundConnections(
@@ -65,8 +69,9 @@ export async function boundConnections(
   bounds: ConnectionBounds,
   resolve: (cgroupId: number) => number,
   pause: () => Promise<unknown>,
+  memory?: OwnersMemory,
 ): Promise<BoundConnections> {
-  const owned = connectionsByOwner(snapshot, table, resolve)
+  const owned = connectionsByOwner(snapshot, table, resolve, memory)
   await pause()
   const selection = new Selection(owned)
   const pod = selection.boundEach(bounds.maxSeriesPerPod)
@@ -96,7 +101,7 @@ class Selection {
   /** 1: kept. */
   readonly kept: Uint8Array
   readonly #owned: OwnedConnections
-  readonly #columns: FlatColumns
+  readonly #columns: ConnectionColumns
   /** By key: what is folded among equals must not depend on the order of the table. */
   readonly #parts: readonly Part[]
   /** What was folded of all units together. */
@@ -108,7 +113,7 @@ class Selection {
     this.kept = new Uint8Array(owned.columns.length).fill(1)
     this.#parts = owned.units
       .toSorted((one, other) => compareText(one.key, other.key))
-      .map((unit) => partOf(unit, owned.columns))
+      .map((unit) => partOf(unit, owned))
   }
 
   /** Keeps the `max` series of each unit with the highest counts. Gives how many were folded. */
@@ -140,17 +145,13 @@ class Selection {
   /** Keeps the `keep` highest of the `rows` rows of `parts`; among equals those of the first parts, then by address and so on. */
   #fold(parts: readonly Part[], rows: number, keep: number): number {
     const { count } = this.#columns
-    const counts = new Uint32Array(rows)
-    let seen = 0
+    const threshold = new CountThreshold()
     for (const part of parts)
       this.#eachRow(part, (row) => {
-        counts[seen] = count[row] ?? 0
-        seen += 1
+        threshold.add(count[row] ?? 0)
       })
-    counts.sort()
-    const least = keep === 0 ? Infinity : (counts[rows - keep] ?? 0)
-    // As many of those that have just the lowest count to be kept have room.
-    let room = keep === 0 ? 0 : counts.lastIndexOf(least) + 1 - (rows - keep)
+    const { least, ties: places } = threshold.of(keep)
+    let room = places
     for (const part of parts) {
       const ties: number[] = []
       this.#eachRow(part, (row) => {
@@ -187,10 +188,9 @@ class Selection {
   }
 
   #eachRow({ unit }: Part, visit: (row: number) => void): void {
-    const { offsets } = this.#columns
     for (const owner of unit.owners) {
-      const to = offsets[owner + 1] ?? 0
-      for (let row = offsets[owner] ?? 0; row < to; row += 1) if (this.kept[row] === 1) visit(row)
+      const { from = 0, to = 0 } = this.#owned.owners[owner] ?? {}
+      for (let row = from; row < to; row += 1) if (this.kept[row] === 1) visit(row)
     }
   }
 
@@ -209,8 +209,7 @@ class Selection {
   }
 
   #containerOf(row: number): string {
-    const index = this.#columns.offsets.findLastIndex((from) => from <= row)
-    return this.#owned.owners[index]?.container ?? ''
+    return this.#owned.owners.find(({ from, to }) => from <= row && row < to)?.container ?? ''
   }
 
   /** Who the folded sockets of a unit belong to. */
@@ -221,14 +220,12 @@ class Selection {
   }
 }
 
-function partOf(unit: ConnectionUnit, { offsets, state }: FlatColumns): Part {
+function partOf(unit: ConnectionUnit, { owners, columns: { state } }: OwnedConnections): Part {
   let [rows, present] = [0, 0]
   for (const owner of unit.owners) {
-    const to = offsets[owner + 1] ?? 0
-    for (let row = offsets[owner] ?? 0; row < to; row += 1) {
-      rows += 1
-      present |= 1 << (state[row] ?? 0)
-    }
+    const { from = 0, to = 0 } = owners[owner] ?? {}
+    rows += to - from
+    for (let row = from; row < to; row += 1) present |= 1 << (state[row] ?? 0)
   }
   let distinct = 0
   for (let rest = present; rest !== 0; rest &= rest - 1) distinct += 1

@@ -1,5 +1,5 @@
 /** A socket table in the form that crosses threads at the least cost: a few columns, whatever the number of namespaces. */
-import type { FlatColumns } from './groups.ts'
+import { columnBytes, columnsIn, type ConnectionColumns } from './columns.ts'
 import {
   stateCount,
   udpFields,
@@ -9,23 +9,44 @@ import {
   type UdpFigures,
 } from './socket-table.ts'
 
-/** A {@link SocketTable} as a few columns, whatever the number of namespaces. */
+/** A {@link SocketTable} as a few columns, whatever the number of namespaces. All of them lie in one piece of memory. */
 export interface FlatTable {
-  readonly rows: number
+  /** Sockets. */
+  rows: number
+  readonly memory: ArrayBuffer
   readonly inodes: Uint32Array
   /** For each namespace {@link NamespaceSockets.tcp}, then `tcp6`. */
   readonly states: Uint32Array
   /** For each namespace {@link UdpFigures} of IPv4, then of IPv6, in their order. */
   readonly udp: Float64Array
-  /** A set for each namespace. */
-  readonly connections: FlatColumns
+  readonly connections: ConnectionColumns
+  /** Namespace k has the connections from offsets[k] to before offsets[k + 1]. */
+  readonly offsets: Uint32Array
 }
 
-/** The memory of a table, to be moved to another thread instead of copied. */
-export function buffersOf({ inodes, states, udp, connections }: FlatTable): ArrayBuffer[] {
-  const { offsets, remote, remotePort, state, count, cgroupId } = connections
-  const columns = [inodes, states, udp, offsets, remote, remotePort, state, count, cgroupId]
-  return columns.map(({ buffer }) => buffer as ArrayBuffer)
+/**
+ * An empty table.
+ *
+ * @param spare memory of a table that nobody needs any more; used where it is neither too small nor far too large
+ */
+export function emptyTable(namespaces: number, connections: number, spare?: ArrayBuffer): FlatTable {
+  const words = namespaces * (2 * stateCount + 2) + 1
+  const udp = namespaces * 2 * udpFields
+  const columnsAt = udp * 8 + Math.ceil(words / 2) * 8
+  const bytes = columnsAt + connections * columnBytes
+  const fits = spare !== undefined && spare.byteLength >= bytes && spare.byteLength <= 8 * bytes
+  const memory = fits ? spare : new ArrayBuffer(Math.ceil(bytes * 1.25))
+  const numbers = (from: number, length: number): Uint32Array =>
+    new Uint32Array(memory, udp * 8 + from * 4, length)
+  return {
+    rows: 0,
+    memory,
+    udp: new Float64Array(memory, 0, udp),
+    inodes: numbers(0, namespaces),
+    states: numbers(namespaces, namespaces * 2 * stateCount),
+    offsets: numbers(namespaces * (2 * stateCount + 1), namespaces + 1),
+    connections: columnsIn(memory, columnsAt, connections),
+  }
 }
 
 /** The same table by namespace, in the same memory. */
@@ -63,9 +84,9 @@ class NamespaceOfTable implements NamespaceSockets {
   }
 
   get connections(): ConnectionRange {
-    const { offsets } = this.#table.connections
+    const { offsets, connections } = this.#table
     return {
-      columns: this.#table.connections,
+      columns: connections,
       from: offsets[this.#index] ?? 0,
       to: offsets[this.#index + 1] ?? 0,
     }

@@ -1,24 +1,6 @@
 /** Rows of connections, counted together where they are equal: numbers in columns, no object per row. */
-
-/** Aggregated TCP sockets, a column each: row i has its values at index i of each column. */
-export interface ConnectionColumns {
-  readonly length: number
-  /** Four words a row, network byte order; IPv4 in its IPv6-mapped form. `formatAddress` makes text of it. */
-  readonly remote: Int32Array
-  /** 0 where an inbound socket's ephemeral port was folded; the local port of a LISTEN socket. */
-  readonly remotePort: Uint16Array
-  /** The kernel's number of the TCP state, 1 to 11. */
-  readonly state: Uint8Array
-  /** Number of sockets. */
-  readonly count: Uint32Array
-  /** Cgroup v2 id of the owner; 0 where it is not known. */
-  readonly cgroupId: Float64Array
-}
-
-/** The columns of many sets in one: set k has the rows from offsets[k] to before offsets[k + 1]. */
-export interface FlatColumns extends ConnectionColumns {
-  readonly offsets: Uint32Array
-}
+import type { ConnectionColumns } from './columns.ts'
+import { Scratch } from './scratch.ts'
 
 /** Numbers of a row as {@link Groups} takes it: index of its set, four words of the peer, the peer's port, state, cgroup. */
 export const stride = 9
@@ -34,6 +16,12 @@ export function setCgroup(rows: Int32Array, at: number, cgroupId: number): void 
   rows[at + cgroup + 1] = cgroupId / 2 ** 32
 }
 
+/** The memory of {@link Groups}, for one at a time. */
+export class GroupMemory {
+  readonly slots: Scratch = new Scratch()
+  readonly groups: Scratch = new Scratch()
+}
+
 /** Counts equal rows, in several sets at once: a hash table with open addressing over typed arrays. */
 export class Groups {
   /** Where a group is in #groups, + 1; 0: free. */
@@ -43,11 +31,16 @@ export class Groups {
   #end = 0
 
   /** @param rows the most rows that will be added */
-  constructor(rows: number) {
+  constructor(rows: number, memory: GroupMemory = new GroupMemory()) {
     const slots = 2 ** Math.ceil(Math.log2(Math.max(rows, 1) * 2))
-    this.#slots = new Int32Array(slots)
+    this.#slots = memory.slots.take(slots).fill(0, 0, slots)
     this.#mask = slots - 1
-    this.#groups = new Int32Array(rows * groupStride)
+    this.#groups = memory.groups.take(rows * groupStride)
+  }
+
+  /** Number of groups. */
+  get size(): number {
+    return this.#end / groupStride
   }
 
   /** Counts the row whose {@link stride} numbers begin at `at`, `count` times. */
@@ -71,28 +64,35 @@ export class Groups {
     }
   }
 
-  /** What was counted: the rows of each set in the order in which they first came. */
-  flat(sets: number): FlatColumns {
+  /**
+   * Writes what was counted: set after set, the rows of each in the order in which they first came.
+   *
+   * @param columns room for {@link size} rows from `base` on
+   * @param offsets room for a number more than there are sets. Set k is then in the rows from offsets[k] to before
+   *   offsets[k + 1]
+   */
+  writeTo(columns: ConnectionColumns, offsets: Uint32Array, base = 0): void {
     const groups = this.#groups
-    const offsets = new Uint32Array(sets + 1)
+    const sets = offsets.length - 1
+    offsets.fill(0)
     for (let at = 0; at < this.#end; at += groupStride) {
       const set = groups[at] ?? 0
       offsets[set + 1] = (offsets[set + 1] ?? 0) + 1
     }
+    offsets[0] = base
     for (let set = 0; set < sets; set += 1) offsets[set + 1] = (offsets[set + 1] ?? 0) + (offsets[set] ?? 0)
     const next = offsets.slice()
-    const all = { ...emptyColumns(this.#end / groupStride), offsets }
+    const { remote, remotePort, state: states, count, cgroupId } = columns
     for (let at = 0; at < this.#end; at += groupStride) {
       const set = groups[at] ?? 0
       const row = next[set] ?? 0
       next[set] = row + 1
-      for (let word = 0; word < 4; word += 1) all.remote[row * 4 + word] = groups[at + 1 + word] ?? 0
-      all.remotePort[row] = groups[at + port] ?? 0
-      all.state[row] = groups[at + state] ?? 0
-      all.count[row] = groups[at + stride] ?? 0
-      all.cgroupId[row] = ((groups[at + cgroup] ?? 0) >>> 0) + (groups[at + cgroup + 1] ?? 0) * 2 ** 32
+      for (let word = 0; word < 4; word += 1) remote[row * 4 + word] = groups[at + 1 + word] ?? 0
+      remotePort[row] = groups[at + port] ?? 0
+      states[row] = groups[at + state] ?? 0
+      count[row] = groups[at + stride] ?? 0
+      cgroupId[row] = ((groups[at + cgroup] ?? 0) >>> 0) + (groups[at + cgroup + 1] ?? 0) * 2 ** 32
     }
-    return all
   }
 }
 
@@ -110,15 +110,4 @@ function hashOf(rows: Int32Array, at: number): number {
   for (let k = 0; k < stride; k += 1) hash = (hash + Math.imul(rows[at + k] ?? 0, factors[k] ?? 0)) | 0
   hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b)
   return hash ^ (hash >>> 13)
-}
-
-function emptyColumns(length: number): ConnectionColumns {
-  return {
-    length,
-    remote: new Int32Array(length * 4),
-    remotePort: new Uint16Array(length),
-    state: new Uint8Array(length),
-    count: new Uint32Array(length),
-    cgroupId: new Float64Array(length),
-  }
 }

@@ -1,8 +1,9 @@
 /** From single sockets to the table, numbers all the way. */
 import { isLoopback } from './address.ts'
-import { tableOf, type FlatTable } from './flat-table.ts'
-import { Groups, setCgroup, stride } from './groups.ts'
+import { emptyTable, tableOf, type FlatTable } from './flat-table.ts'
+import { GroupMemory, Groups, setCgroup, stride } from './groups.ts'
 import { NumberSet } from './number-set.ts'
+import { Scratch } from './scratch.ts'
 import {
   stateCount,
   tcpState,
@@ -11,6 +12,12 @@ import {
   type SocketTable,
   type SocketTableOptions,
 } from './socket-table.ts'
+
+/** What building a table takes, for one builder after the other. */
+export class TableMemory {
+  readonly rows: Scratch = new Scratch()
+  readonly groups: GroupMemory = new GroupMemory()
+}
 
 /**
  * Builds a {@link SocketTable} from single sockets, in any order. A TCP socket is inbound when its local port has a
@@ -29,11 +36,17 @@ export class SocketTableBuilder {
   #buffer: Int32Array
   #buffered = 0
   #rows = 0
+  readonly #memory: TableMemory
 
   /** @param rows how many sockets to make room for at first */
-  constructor({ inboundPorts = false }: SocketTableOptions = {}, rows = 1024) {
+  constructor(
+    { inboundPorts = false }: SocketTableOptions = {},
+    rows = 1024,
+    memory: TableMemory = new TableMemory(),
+  ) {
     this.#inboundPorts = inboundPorts
-    this.#buffer = new Int32Array(rows * stride)
+    this.#memory = memory
+    this.#buffer = memory.rows.take(rows * stride)
   }
 
   /** Makes sure that a namespace is in the table, even without any socket. */
@@ -95,7 +108,7 @@ export class SocketTableBuilder {
     if (state === tcpState.listen) this.#listening.add(portKey(index, ports >>> 16))
     else if (loopback) return
     const at = this.#buffered * stride
-    if (at === this.#buffer.length) this.#grow()
+    if (at + stride > this.#buffer.length) this.#grow()
     const buffer = this.#buffer
     buffer[at] = index
     buffer[at + 1] = first
@@ -113,9 +126,13 @@ export class SocketTableBuilder {
     return tableOf(this.finishFlat())
   }
 
-  /** As {@link finish}, in the form that crosses threads at the least cost. */
-  finishFlat(): FlatTable {
-    const groups = new Groups(this.#buffered)
+  /**
+   * As {@link finish}, in the form that crosses threads at the least cost.
+   *
+   * @param spare as of {@link emptyTable}
+   */
+  finishFlat(spare?: ArrayBuffer): FlatTable {
+    const groups = new Groups(this.#buffered, this.#memory.groups)
     const buffer = this.#buffer
     for (let row = 0; row < this.#buffered; row += 1) {
       const at = row * stride
@@ -129,13 +146,13 @@ export class SocketTableBuilder {
       groups.add(buffer, at, 1)
     }
     const namespaces = this.#inodes.length
-    return {
-      rows: this.#rows,
-      inodes: Uint32Array.from(this.#inodes),
-      states: this.#states.slice(0, namespaces * 2 * stateCount),
-      udp: this.#udp.slice(0, namespaces * 2 * udpFields),
-      connections: groups.flat(namespaces),
-    }
+    const table = emptyTable(namespaces, groups.size, spare)
+    table.rows = this.#rows
+    table.inodes.set(this.#inodes)
+    table.states.set(this.#states.subarray(0, namespaces * 2 * stateCount))
+    table.udp.set(this.#udp.subarray(0, namespaces * 2 * udpFields))
+    groups.writeTo(table.connections, table.offsets)
+    return table
   }
 
   #index(inode: number): number {
@@ -151,7 +168,7 @@ export class SocketTableBuilder {
   }
 
   #grow(): void {
-    this.#buffer = grown(this.#buffer, new Int32Array(Math.max(this.#buffered * 2, 1024) * stride))
+    this.#buffer = grown(this.#buffer, this.#memory.rows.take(Math.max(this.#buffered * 2, 1024) * stride))
   }
 }
 

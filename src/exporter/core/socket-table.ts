@@ -4,7 +4,7 @@
  * copying and 200,000 sockets never become 200,000 objects.
  */
 
-import type { ConnectionColumns } from './groups.ts'
+import type { ConnectionColumns } from './columns.ts'
 import type { LiveTcp } from './live-tcp.ts'
 
 /** The kernel's socket states (include/net/tcp_states.h); index of {@link NamespaceSockets.tcp}. */
@@ -82,7 +82,10 @@ export interface ConnectionRange {
   readonly to: number
 }
 
-/** Stays in its thread; `FlatTable` is what crosses. */
+/**
+ * Stays in its thread; `FlatTable` is what crosses. To be used at once, without waiting for anything: its source takes the
+ * memory back when it reads the one after the next.
+ */
 export interface SocketTable {
   /** By inode of the network namespace. One without any socket may be absent when the source is eBPF. */
   readonly namespaces: ReadonlyMap<number, NamespaceSockets>

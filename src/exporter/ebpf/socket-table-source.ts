@@ -22,6 +22,10 @@ export interface EbpfSocketTableOptions
 export class EbpfSocketTable implements SocketTableSource {
   readonly name = 'ebpf'
   readonly #options: EbpfSocketTableOptions
+  /** Of the last table: whoever shows it may still do so while the next one is read. */
+  #last: ArrayBuffer | undefined
+  /** Of the one before it: for the next one. */
+  #spare: ArrayBuffer | undefined
 
   private constructor(options: EbpfSocketTableOptions) {
     this.#options = options
@@ -43,19 +47,26 @@ export class EbpfSocketTable implements SocketTableSource {
   async read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketTable> {
     const { table, pass, live } = await this.#read(namespaces, signal)
     this.#options.onPass?.(pass)
+    this.#spare = this.#last
+    this.#last = table.memory
     return live === undefined ? tableOf(table) : { ...tableOf(table), live }
   }
 
   async #read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketReading> {
     const { worker, inboundPorts = false, live = false } = this.#options
     const inodes = Uint32Array.from(namespaces, ({ inode }) => inode)
-    const given = { namespaces: inodes, options: { inboundPorts, live } }
+    const call = (spare?: ArrayBuffer): Promise<SocketReading> => {
+      const given = { namespaces: inodes, options: { inboundPorts, live }, spare }
+      return worker.call('readSockets', given, signal, spare === undefined ? [] : [spare])
+    }
     try {
-      return await worker.call('readSockets', given, signal)
+      const spare = this.#spare
+      this.#spare = undefined
+      return await call(spare)
     } catch (error) {
       if (errorCode(error) !== 'ebpf_not_open') throw error
       await this.#open() // the worker had ended, and this is a new one
-      return worker.call('readSockets', given, signal)
+      return call()
     }
   }
 

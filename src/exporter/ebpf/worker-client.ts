@@ -44,15 +44,17 @@ export class EbpfWorker implements AsyncDisposable {
   /**
    * Asks the worker.
    *
+   * @param moved memory in `given` that is the worker's from now on
    * @throws EbpfWorkerError, or the reason of `signal`; the worker then finishes what it began all the same
    */
   async call<N extends CallName>(
     name: N,
     given: Calls[N]['given'],
     signal?: AbortSignal,
+    moved: readonly ArrayBuffer[] = [],
   ): Promise<Calls[N]['answer']> {
-    if (!name.startsWith('open')) return this.#call(name, given, signal)
-    const opened = loading.then(() => this.#call(name, given, signal))
+    if (!name.startsWith('open')) return this.#call(name, given, signal, moved)
+    const opened = loading.then(() => this.#call(name, given, signal, moved))
     loading = opened.catch(() => undefined)
     return opened
   }
@@ -61,6 +63,7 @@ export class EbpfWorker implements AsyncDisposable {
     name: N,
     given: Calls[N]['given'],
     signal: AbortSignal | undefined,
+    moved: readonly ArrayBuffer[],
   ): Promise<Calls[N]['answer']> {
     signal?.throwIfAborted()
     const { worker } = (this.#running ??= this.#start())
@@ -72,7 +75,7 @@ export class EbpfWorker implements AsyncDisposable {
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#waiting.set(id, { resolve, reject })
     worker.ref()
-    worker.postMessage({ id, name, given } satisfies Request<N>)
+    worker.postMessage({ id, name, given } satisfies Request<N>, moved)
     try {
       return (await promise) as Calls[N]['answer']
     } finally {

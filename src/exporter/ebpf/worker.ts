@@ -6,8 +6,7 @@ import { parentPort } from 'node:worker_threads'
 import { describeError, errorCode, PodsonarError } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
 import { LiveTcpBuilder } from '../core/live-tcp.ts'
-import { buffersOf } from '../core/flat-table.ts'
-import { SocketTableBuilder } from '../core/socket-table-builder.ts'
+import { SocketTableBuilder, TableMemory } from '../core/socket-table-builder.ts'
 import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
 import { RequestReader } from './request-reader.ts'
@@ -35,6 +34,7 @@ const log: Logger = {
 }
 
 const owned = new DisposableStack()
+const tableMemory = new TableMemory()
 let sockets: SocketTableReader | undefined
 let health: TcpHealthReader | undefined
 let requests: RequestReader | undefined
@@ -45,13 +45,13 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
     sockets ??= owned.use(new SocketTableReader({ ...options, log }))
     return undefined
   },
-  readSockets: ({ namespaces, options }): SocketReading => {
+  readSockets: ({ namespaces, options, spare }): SocketReading => {
     const live = options.live === true ? new LiveTcpBuilder() : undefined
     const { rows, pass } = opened(sockets).read(live !== undefined)
-    const builder = new SocketTableBuilder(options, pass.rows)
+    const builder = new SocketTableBuilder(options, pass.rows, tableMemory)
     for (const inode of namespaces) builder.namespace(inode)
     rows.addTo(builder, live, pass.rows)
-    return { table: builder.finishFlat(), pass, live: live?.finish() }
+    return { table: builder.finishFlat(spare), pass, live: live?.finish() }
   },
   openHealth: (options) => {
     health ??= owned.use(new TcpHealthReader({ ...options, log }))
@@ -97,7 +97,7 @@ function opened<T>(reader: T | undefined): T {
 port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   try {
     const result = handlers[name](given)
-    const moved = name === 'readSockets' ? buffersOf((result as SocketReading).table) : []
+    const moved = name === 'readSockets' ? [(result as SocketReading).table.memory] : []
     port.postMessage({ id, result } satisfies Answer, moved)
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []

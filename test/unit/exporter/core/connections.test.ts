@@ -44,8 +44,8 @@ async function bound(containers: Container[], sockets: Sockets[], bounds = unbou
   )
   const { owners, columns, kept, others, folded } = result
   const nameOf = ({ pod, container }: ConnectionOwner): string => `${pod?.name ?? '-'}/${container || '-'}`
-  const series = owners.flatMap((owner, index) => {
-    const [from = 0, to = 0] = columns.offsets.subarray(index, index + 2)
+  const series = owners.flatMap((owner) => {
+    const { from, to } = owner
     return Array.from({ length: to - from }, (_, k) => from + k)
       .filter((row) => kept[row] === 1)
       .map((row) => {

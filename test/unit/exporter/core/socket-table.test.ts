@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { formatAddress } from '../../../../src/exporter/core/address.ts'
-import { buffersOf, tableOf as namespacesOf } from '../../../../src/exporter/core/flat-table.ts'
+import { tableOf as namespacesOf } from '../../../../src/exporter/core/flat-table.ts'
 import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
 import {
   SocketRow,
@@ -155,7 +155,7 @@ describe('the socket table', () => {
 
   it('moves to another thread without a copy', () => {
     const flat = builderOf(served).finishFlat()
-    const moved = structuredClone(flat, { transfer: buffersOf(flat) })
+    const moved = structuredClone(flat, { transfer: [flat.memory] })
     expect(flat.connections.remote).toHaveLength(0)
     const namespaces = [...namespacesOf(moved).namespaces.values()]
     expect(namespaces.map(connectionsOf)).toEqual([...tableOf(served).namespaces.values()].map(connectionsOf))
