@@ -9,6 +9,10 @@ const noExit = {
   selector: "CallExpression[callee.object.name='process'][callee.property.name='exit']",
   message: 'Return or throw, so that everything owned is closed; only src/main.ts ends the process.',
 }
+const noHttpImport = {
+  selector: "ImportDeclaration[source.value='node:http'][importKind='value']",
+  message: 'Import values from src/common/node-http.ts, which says why, and types by `import type`.',
+}
 
 export default defineConfig(
   globalIgnores(['dist/', 'build/', 'coverage/', 'test/fixtures/']),
@@ -31,8 +35,8 @@ export default defineConfig(
       ],
     },
   },
-  { files: ['src/**'], rules: { 'no-restricted-syntax': ['error', noEnvironment, noExit] } },
-  { files: ['src/config/**'], rules: { 'no-restricted-syntax': ['error', noExit] } },
+  { files: ['src/**'], rules: { 'no-restricted-syntax': ['error', noEnvironment, noExit, noHttpImport] } },
+  { files: ['src/config/**'], rules: { 'no-restricted-syntax': ['error', noExit, noHttpImport] } },
   { files: ['src/main.ts'], rules: { 'no-restricted-syntax': 'off' } },
   { files: ['lab/**', 'demo/**', 'bench/**', 'scripts/**', 'test/**'], rules: { 'no-console': 'off' } },
   {

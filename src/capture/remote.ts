@@ -1,10 +1,11 @@
 /** `podsonar capture` from anywhere: the exporters of the pods' nodes capture. */
 import { readFileSync } from 'node:fs'
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
+import type { IncomingMessage, RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { once } from 'node:events'
+import { request as httpRequest } from '../common/node-http.ts'
 import { PodsonarError, SettingsError, describeError } from '../common/errors.ts'
 import { KubernetesClient } from '../kubernetes/client.ts'
 import { loadClusterConfig } from '../kubernetes/cluster-config.ts'

@@ -130,24 +130,23 @@ export class Family {
     return this.#lines.bytes
   }
 
-  /** Adds header and samples to a page. */
-  writeTo(page: TextBuffer, format: ExpositionFormat): void {
-    page.text(this.header(format))
+  /** Header and samples, one piece after the other, valid until it is released; none without samples. */
+  pieces(format: ExpositionFormat): Uint8Array[] {
+    if (this.#size === 0) return []
     const { lines } = this
+    const pieces: Uint8Array[] = [Buffer.from(this.header(format))]
     let from = 0
     for (const { at, text } of format === 'openmetrics' ? this.#exemplars : []) {
-      page.append(lines.subarray(from, at))
-      page.text(text)
+      pieces.push(lines.subarray(from, at), Buffer.from(text))
       from = at
     }
-    page.append(from === 0 ? lines : lines.subarray(from))
+    pieces.push(lines.subarray(from))
+    return pieces
   }
 
   /** The family as text; empty without samples. */
   render(format: ExpositionFormat): string {
-    const page = new TextBuffer('')
-    this.writeTo(page, format)
-    return page.bytes.toString('utf8')
+    return Buffer.concat(this.pieces(format)).toString('utf8')
   }
 
   /** Gives its memory to the next family of this name, when nobody reads this one any more. */

@@ -1,6 +1,9 @@
 /** Below this, a buffer of text is not worth being kept. In bytes. */
 const startBytes = 1_024
 
+/** How much larger than its last text a memory that is kept may be, before and after it was made to measure. */
+const spareFactor = 1.25
+
 /** Memory of texts that were released, by name. */
 const spares = new Map<string, Buffer>()
 
@@ -66,10 +69,13 @@ export class TextBuffer {
     else this.text(Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf')
   }
 
-  /** Gives the memory back. What shrank a lot does not keep what it once needed. */
+  /** Gives the memory back: what grew by doubling, or shrank, keeps only what it needed and a little more. */
   release(): void {
-    if (this.#bytes.length > startBytes && this.#length >= this.#bytes.length / 4)
-      spares.set(this.#name, this.#bytes)
+    if (this.#bytes.length > startBytes) {
+      const needed = Math.ceil(this.#length * spareFactor)
+      const fits = this.#bytes.length <= needed * spareFactor
+      spares.set(this.#name, fits ? this.#bytes : Buffer.allocUnsafeSlow(Math.max(needed, startBytes)))
+    }
     this.#bytes = Buffer.alloc(0)
     this.#length = 0
   }

@@ -32,6 +32,7 @@ import { openStack } from './ebpf/stack-source.ts'
 import { openTcpHealth } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
 import { FalconPusher } from './falcon.ts'
+import { keepHeapsSmall } from './heap.ts'
 import { ExporterMetrics } from './metrics.ts'
 import { NestedCgroups } from './nested-cgroups.ts'
 import { exporterPage } from './page.ts'
@@ -55,6 +56,7 @@ export async function startExporter(
   config: ExporterConfig,
   { log, signal }: ModeContext,
 ): Promise<RunningMode> {
+  keepHeapsSmall()
   await using owned = new AsyncDisposableStack()
   const procfs = Procfs.open(config.procPath)
   const registry = createRegistry('exporter')

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { Agent as HttpAgent, request as httpRequest } from '../common/node-http.ts'
 import { errorCode, PodsonarError } from '../common/errors.ts'
 import { dropIdleSockets } from '../common/idle-sockets.ts'
 import { version } from '../common/version.ts'

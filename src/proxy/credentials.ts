@@ -1,5 +1,5 @@
-import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { Agent as HttpAgent } from '../common/node-http.ts'
 import type { PolledFile } from '../common/polled-file.ts'
 import { Agents } from './agents.ts'
 import type { Target } from './core/access.ts'

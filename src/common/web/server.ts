@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { createServer } from '../node-http.ts'
 import { describeError, errorCode, PodsonarError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { sendError, type Handler } from './reply.ts'

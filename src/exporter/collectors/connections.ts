@@ -40,14 +40,7 @@ export function connectionsCollector(options: ConnectionsOptions): Collector {
     async collect(snapshot) {
       const sockets = await table.read(snapshot)
       nested.learn(snapshot.containers, cgroupIdsOf(sockets))
-      const bound = await boundConnections(
-        snapshot,
-        sockets,
-        bounds,
-        nested.resolve,
-        setImmediate,
-        memory,
-      )
+      const bound = await boundConnections(snapshot, sockets, bounds, nested.resolve, setImmediate, memory)
       onFolded('pod', bound.folded.pod)
       onFolded('node', bound.folded.node)
       const family = new Family(

@@ -48,7 +48,7 @@ export interface TcpHealthRows {
 /**
  * Sums the counters of an owner over all processors.
  *
- * @param keys as many keys as `length`, and `values` as many times `processors` values
+ * @param keys at least as many keys as `length`, and `values` as many times `processors` values
  */
 export function decodeTcpHealth(
   keys: Uint8Array,
@@ -77,6 +77,25 @@ export function decodeTcpHealth(
     }
   }
   return rows
+}
+
+/** The rows of all parts, one behind the other. */
+export function joinTcpHealth(parts: readonly TcpHealthRows[]): TcpHealthRows {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const joined = {
+    length,
+    cgroupId: new Float64Array(length),
+    namespace: new Uint32Array(length),
+    counters: new Float64Array(length * tcpHealthFields),
+  }
+  let row = 0
+  for (const part of parts) {
+    joined.cgroupId.set(part.cgroupId, row)
+    joined.namespace.set(part.namespace, row)
+    joined.counters.set(part.counters, row * tcpHealthFields)
+    row += part.length
+  }
+  return joined
 }
 
 /** Who has how many connections of a kind. */

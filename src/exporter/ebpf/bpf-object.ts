@@ -256,6 +256,8 @@ export class BpfMap {
   readonly maxEntries: number
   readonly #native: NativeFunctions
   readonly #fd: number
+  /** Of {@link batches}, for the next reading: as much garbage at each would weigh more than what stays. */
+  #batch = { keys: new Uint8Array(0), values: new Uint8Array(0) }
 
   constructor(native: NativeFunctions, name: string, map: Pointer) {
     this.#native = native
@@ -286,24 +288,38 @@ export class BpfMap {
   }
 
   /**
-   * The entries of a hash map, many by one call. Each part is valid until the next is asked for. Entries that come and go
-   * meanwhile may be in it or not, none twice unless the map is full of changes.
+   * The entries of a hash map, many by one call. Each part is valid until the next is asked for, by whomever. Entries that
+   * come and go meanwhile may be in it or not, none twice unless the map is full of changes.
    *
-   * @param entries how many to read at a time: the kernel wants room for its longest chain
+   * @param entries how many to read at a time; more where one of the map's chains is longer
    * @param bytesPerValue as the kernel copies them: those of all processors, of a per-processor map
    */
   *batches(entries: number, bytesPerValue: number): Generator<MapBatch> {
-    const keys = new Uint8Array(entries * this.keySize)
-    const values = new Uint8Array(entries * bytesPerValue)
     const cursor = new Uint8Array(Math.max(this.keySize, 8))
     const length = new Uint32Array(1)
-    for (let start: Uint8Array | null = null, end = false; !end; start = cursor) {
-      length[0] = entries
+    let start: Uint8Array | null = null
+    for (let most = entries, end = false; !end;) {
+      const { keys, values } = this.#room(most, bytesPerValue)
+      length[0] = most
       const result = this.#native.bpf_map_lookup_batch(this.#fd, start, cursor, keys, values, length, null)
+      if (-result === constants.errno.ENOSPC && most < this.maxEntries) {
+        most = Math.min(this.maxEntries, most * 2)
+        continue
+      }
       end = -result === constants.errno.ENOENT
       if (result < 0 && !end) throw this.#error('read', result)
       yield { keys, values, length: length[0] }
+      start = cursor
     }
+  }
+
+  #room(entries: number, bytesPerValue: number): Omit<MapBatch, 'length'> {
+    if (this.#batch.values.length < entries * bytesPerValue)
+      this.#batch = {
+        keys: new Uint8Array(entries * this.keySize),
+        values: new Uint8Array(entries * bytesPerValue),
+      }
+    return this.#batch
   }
 
   /** Maps the values of an array map into this process. */

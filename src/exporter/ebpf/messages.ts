@@ -19,7 +19,11 @@ export interface Calls {
      * `namespaces`: inodes of those that shall be in the table even without a socket. `spare`: memory of a table that is
      * not needed any more, for the answer's; moved.
      */
-    given: { namespaces: Uint32Array; options: SocketTableOptions & LiveOption; spare: ArrayBuffer | undefined }
+    given: {
+      namespaces: Uint32Array
+      options: SocketTableOptions & LiveOption
+      spare: ArrayBuffer | undefined
+    }
     answer: SocketReading
   }
   /** Attaches the TCP health programs. Before any reading of them. */

@@ -2,6 +2,7 @@
 import type { Logger } from '../../common/logger.ts'
 import {
   decodeTcpHealth,
+  joinTcpHealth,
   LongConnections,
   ownerKeySize,
   tcpConnectionSize,
@@ -42,8 +43,10 @@ export interface OwnerKey {
   readonly namespace: number
 }
 
-/** Entries that are read by one call. */
-const batch = 16_384
+/** Connections that are read by one call. */
+const connectionBatch = 8_192
+/** Owners that are read by one call: each has counters for every processor, 16 KiB on a machine with 64. */
+const ownerBatch = 128
 
 export class TcpHealthReader implements Disposable {
   readonly #owned: DisposableStack
@@ -83,7 +86,7 @@ export class TcpHealthReader implements Disposable {
    */
   read(longSeconds: number): TcpHealthReading {
     const long = new LongConnections(process.hrtime.bigint() - BigInt(Math.round(longSeconds * 1e9)))
-    for (const { values, length } of this.#connections.batches(batch, tcpConnectionSize))
+    for (const { values, length } of this.#connections.batches(connectionBatch, tcpConnectionSize))
       long.add(values, length)
     return { rows: this.#rows(), long: long.counts, connections: long.seen, lost: this.#lost() }
   }
@@ -104,15 +107,10 @@ export class TcpHealthReader implements Disposable {
 
   #rows(): TcpHealthRows {
     const bytesPerValue = tcpHealthSize * this.#processors
-    const keys: Uint8Array[] = []
-    const values: Uint8Array[] = []
-    let length = 0
-    for (const part of this.#owners.batches(Math.min(batch, this.#owners.maxEntries), bytesPerValue)) {
-      keys.push(part.keys.slice(0, part.length * ownerKeySize))
-      values.push(part.values.slice(0, part.length * bytesPerValue))
-      length += part.length
-    }
-    return decodeTcpHealth(Buffer.concat(keys), alignedConcat(values), length, this.#processors)
+    const parts: TcpHealthRows[] = []
+    for (const { keys, values, length } of this.#owners.batches(ownerBatch, bytesPerValue))
+      parts.push(decodeTcpHealth(keys, values, length, this.#processors))
+    return joinTcpHealth(parts)
   }
 
   #lost(): number {
@@ -122,15 +120,4 @@ export class TcpHealthReader implements Disposable {
     const missed = this.#object.programs().reduce((sum, program) => sum + program.recursionMisses(), 0n)
     return Number(unplaced + missed)
   }
-}
-
-/** Like Buffer.concat, but always at the beginning of its own memory, as typed arrays of wider numbers need it. */
-function alignedConcat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }

@@ -9,6 +9,7 @@ import { LiveTcpBuilder } from '../core/live-tcp.ts'
 import { SocketTableBuilder, TableMemory } from '../core/socket-table-builder.ts'
 import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
+import { returnFreeMemory } from './libbpf.ts'
 import { RequestReader } from './request-reader.ts'
 import { StackReader } from './stack-reader.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
@@ -85,6 +86,17 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   },
 }
 
+/** In milliseconds. */
+const returnMemoryEveryMs = 30_000
+let memoryReturnedAt = -Infinity
+
+/** After an answer, when nobody waits. */
+function returnMemorySometimes(): void {
+  if (performance.now() - memoryReturnedAt < returnMemoryEveryMs) return
+  memoryReturnedAt = performance.now()
+  returnFreeMemory()
+}
+
 function opened<T>(reader: T | undefined): T {
   if (reader === undefined)
     throw new PodsonarError(
@@ -99,6 +111,7 @@ port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
     const result = handlers[name](given)
     const moved = name === 'readSockets' ? [(result as SocketReading).table.memory] : []
     port.postMessage({ id, result } satisfies Answer, moved)
+    if (name === 'readSockets') returnMemorySometimes()
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })

@@ -1,5 +1,5 @@
 /** Docker, over its Engine API: Kubernetes' containers and plain ones. */
-import { Agent, request } from 'node:http'
+import { Agent, request } from '../../common/node-http.ts'
 import { describeError, PodsonarError } from '../../common/errors.ts'
 import type { Listing } from '../core/containers.ts'
 import { dockerPid, isDockerList, listDockerContainers } from '../core/docker-containers.ts'

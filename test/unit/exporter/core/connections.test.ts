@@ -102,6 +102,27 @@ describe('who owns a socket', () => {
     expect(series).toEqual(['one/main 10.0.0.1:80 ESTABLISHED 3'])
   })
 
+  it('is one series where a pod is replaced by one of its name in another namespace', async () => {
+    const both = [5, 6].map((networkNamespace) =>
+      container('main', { id: String(networkNamespace), pod: pod('one'), networkNamespace }),
+    )
+    const other = container('main', { id: 'other', pod: pod('two'), networkNamespace: 7 })
+    const { series } = await bound(
+      [...both, other],
+      [
+        { namespace: 5, peer: 1 },
+        { namespace: 7, peer: 3 },
+        { namespace: 6, peer: 1, count: 2 },
+        { namespace: 6, peer: 2 },
+      ],
+    )
+    expect(series).toEqual([
+      'one/main 10.0.0.1:80 ESTABLISHED 3',
+      'one/main 10.0.0.2:80 ESTABLISHED 1',
+      'two/main 10.0.0.3:80 ESTABLISHED 1',
+    ])
+  })
+
   it('is the node in its own namespace, once, but for hostNetwork pods with a known cgroup', async () => {
     const pods = ['p', 'q'].map((name, index) =>
       container('main', { id: name, pod: pod(name), networkNamespace: hostNamespace, cgroupId: 70 + index }),

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import {
   decodeTcpHealth,
   failureReasons,
+  joinTcpHealth,
   LongConnections,
   ownerKeySize,
   tcpConnectionSize,
@@ -44,6 +45,16 @@ it('sums the counters of an owner over its processors', () => {
   expect(second[field.failures + failureReasons.indexOf('local')]).toBe(3)
   expect(second[field.connectBuckets]).toBe(212)
   expect(second[field.lifetimeBuckets]).toBe(414)
+})
+
+it('joins what was read in several parts', () => {
+  const whole = decodeTcpHealth(keys, values, 2, 2)
+  const parts = [0, 1].map((row) =>
+    decodeTcpHealth(keys.slice(row * ownerKeySize), values.slice(row * 2 * tcpHealthSize), 1, 2),
+  )
+
+  expect(joinTcpHealth(parts)).toEqual(whole)
+  expect(joinTcpHealth([])).toMatchObject({ length: 0 })
 })
 
 it.each([

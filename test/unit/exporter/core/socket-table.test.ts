@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatAddress } from '../../../../src/exporter/core/address.ts'
-import { tableOf as namespacesOf } from '../../../../src/exporter/core/flat-table.ts'
-import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
+import { tableOf as namespacesOf, type FlatTable } from '../../../../src/exporter/core/flat-table.ts'
+import { SocketTableBuilder, TableMemory } from '../../../../src/exporter/core/socket-table-builder.ts'
 import {
   SocketRow,
   tcpState,
@@ -38,8 +38,8 @@ function tableOf(sockets: readonly Socket[], options = {}): SocketTable {
   return builderOf(sockets, options).finish()
 }
 
-function builderOf(sockets: readonly Socket[], options = {}): SocketTableBuilder {
-  const builder = new SocketTableBuilder(options)
+function builderOf(sockets: readonly Socket[], options = {}, memory = new TableMemory()): SocketTableBuilder {
+  const builder = new SocketTableBuilder(options, 16, memory)
   const row = new SocketRow()
   for (const { local, remote, ...rest } of sockets) {
     const [here, there] = [parse(local), parse(remote)]
@@ -159,6 +159,22 @@ describe('the socket table', () => {
     expect(flat.connections.remote).toHaveLength(0)
     const namespaces = [...namespacesOf(moved).namespaces.values()]
     expect(namespaces.map(connectionsOf)).toEqual([...tableOf(served).namespaces.values()].map(connectionsOf))
+  })
+
+  it('is the same in memory that a larger table left, by a builder that uses what the last one left', () => {
+    const memory = new TableMemory()
+    const build = (rows: readonly Socket[], spare?: ArrayBuffer): FlatTable =>
+      builderOf(rows, {}, memory).finishFlat(spare)
+    const large = build([...served, ...served.map((row) => ({ ...row, namespace: 8 }))])
+    const again = build(served, large.memory)
+    expect(again.memory).toBe(large.memory)
+    const fresh = builderOf(served).finishFlat()
+    for (const column of ['inodes', 'states', 'udp', 'offsets'] as const)
+      expect([...again[column]]).toEqual([...fresh[column]])
+    for (const column of ['remote', 'remotePort', 'state', 'count', 'cgroupId'] as const)
+      expect([...again.connections[column]]).toEqual([...fresh.connections[column]])
+    expect(again.rows).toBe(served.length)
+    expect(build(served, new ArrayBuffer(8)).memory.byteLength).toBeGreaterThan(8)
   })
 
   it('holds a namespace without sockets when told of it', () => {
