@@ -1,6 +1,6 @@
 /**
  * A program that loads the socket table with room for so many sockets, reads it, and says as JSON how it went and how often
- * the kernel broke off the loading. Its arguments: the file of libbpf, and the number.
+ * the kernel broke off the loading, after a line each time. Its arguments: the file of libbpf, and the number.
  */
 import { describeError, errorCode } from '../../src/common/errors.ts'
 import { silentLogger } from '../../src/common/logger.ts'
@@ -11,7 +11,9 @@ let interruptions = 0
 const log = {
   ...silentLogger,
   debug: ({ event }: { event: string }) => {
-    if (event === 'bpf_load_interrupted') interruptions += 1
+    if (event !== 'bpf_load_interrupted') return
+    interruptions += 1
+    console.log('interrupted')
   },
 }
 process.on('SIGUSR2', () => undefined)

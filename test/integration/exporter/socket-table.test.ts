@@ -83,17 +83,14 @@ describeWith(['root', 'bpf'], 'the socket table of one eBPF pass', () => {
     await using holder = await SocketHolder.states()
     using reader = new SocketTableReader(usual)
     const storm = fileURLToPath(new URL('../../../lab/connection-storm.ts', import.meta.url))
-    await using storming = await Process.start('storm', 'unshare', ['--net', process.execPath, storm, '3'])
+    await using storming = await Process.start('storm', 'unshare', ['--net', process.execPath, storm, '600'])
 
-    let passes = 0
-    while (storming.running) {
+    for (let passes = 0; passes < 8; passes += 1) {
       await expectEqual(reader, holder)
-      passes += 1
       await setImmediate() // lets the end of the process be noticed
     }
 
-    expect(await storming.exited).toMatchObject({ code: 0 })
-    expect(passes).toBeGreaterThan(5)
+    expect(storming.running).toBe(true)
     expect(reader.read().pass.torn).toBe(0)
   })
 
