@@ -231,9 +231,13 @@ export class Http1Stream {
   #cutHead(atNs: number): void {
     const lineEnd = this.#text.indexOf('\n')
     const line = lineEnd < 0 ? undefined : parseStartLine(withoutReturn(this.#text.slice(0, lineEnd)))
-    const fields = lineEnd < 0 ? {} : parseFields(this.#text.slice(lineEnd + 1, this.#text.lastIndexOf('\n')))
+    // Whole lines only: the last one may be cut.
+    const text = lineEnd < 0 ? '' : this.#text.slice(lineEnd + 1, this.#text.lastIndexOf('\n') + 1)
+    const fields = parseFields(text)
     this.#text = ''
-    if (line === undefined) {
+    const doubtful =
+      !this.#inSequence && line !== undefined && (text === '' || !isCertain(line, fields, text))
+    if (line === undefined || doubtful) {
       this.#lose()
       return
     }

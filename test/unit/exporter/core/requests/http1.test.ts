@@ -152,6 +152,20 @@ describe('HTTP/1 of which not all is seen', () => {
     expect(watched.lines).toEqual(['GET /d 200'])
   })
 
+  it('takes no end of a body for the head of a response, when what follows is cut', () => {
+    const lines = 'HTTP/1.1 200 OK\r\n'.repeat(3)
+    for (const rest of [lines, 'HTTP/1.1 200 OK\r\n']) {
+      const watched = new Watched()
+        .received(get('/a'))
+        .lose('sent', 200)
+        .sent(rest)
+        .received(get('/b'))
+        .sent(`HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n${'x'.repeat(100)}`, 21)
+        .received(get('/c'))
+      expect(watched.lines).toEqual([])
+    }
+  })
+
   it('joins a connection midway', () => {
     const watched = new Watched(false).sent('rest of a body').sent(ok('of a request not seen'))
     watched.received(get('/b')).sent(ok(''))
