@@ -1,23 +1,24 @@
 /**
  * What watching requests costs the server that is watched, and whether each request is counted: nginx and etcd (gRPC), with and
- * without, in turn; the counts against nginx's access log. Needs root; takes about five minutes.
+ * without, in turn; the counts against nginx's access log, latency against Apache's. Needs root; takes about six minutes.
  */
 import { readFile } from 'node:fs/promises'
 import { TemporaryFolder } from '../lab/files.ts'
 import { loadGrpc, loadHttp, type Load } from '../lab/h2load.ts'
-import { startEtcd, startNginx, type HttpServer } from '../lab/http-servers.ts'
+import { startApache, startEtcd, startNginx, type HttpServer } from '../lab/http-servers.ts'
 import { libbpfFile, missingFor, prepare } from '../lab/needs.ts'
 import { waitFor } from '../lab/wait.ts'
 import { WatchedCgroup } from '../lab/watched-cgroup.ts'
 import { silentLogger } from '../src/common/logger.ts'
-import type { RequestReading } from '../src/exporter/ebpf/request-reader.ts'
+import { RequestReader, type RequestReading } from '../src/exporter/ebpf/request-reader.ts'
 import { EbpfWorker } from '../src/exporter/ebpf/worker-client.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
 
-const steady = { requestsPerSecond: 20_000, seconds: 4, rounds: 5 }
+const steady = { requestsPerSecond: 20_000, seconds: 3, rounds: 10 }
 const saturated = { seconds: 3, rounds: 10 }
 const grpc = { seconds: 3, rounds: 5 }
 const accurate = { requestsPerSecond: 1_000, seconds: 60 }
+const timed = { requestsPerSecond: 1_000, seconds: 20 }
 
 /** How a server is watched while it is measured: not at all, itself, or others only. */
 type Way = 'plain' | 'watched' | 'others watched'
@@ -33,72 +34,210 @@ interface Run extends Load {
   readonly lost: number
 }
 
+/** What is measured, part by part: BENCH_PARTS names some of them. */
+const parts = {
+  accuracy: measureAccuracy,
+  latency: measureLatency,
+  cost: measureCost,
+  unchosen: measureUnchosen,
+  saturated: measureSaturated,
+  grpc: measureGrpcLoss,
+} as const
+
 export async function requests(): Promise<BenchResult> {
-  const missing = Object.values(await prepare(['nginx', 'etcd', 'h2load', 'libbpf', 'bpf']))
+  const missing = Object.values(await prepare(['nginx', 'apache', 'etcd', 'h2load', 'libbpf', 'bpf']))
   const root = missingFor('root')
   if (missing.length > 0 || root !== undefined) throw new Error([root, ...missing].join('; '))
+  const wanted = process.env['BENCH_PARTS']?.split(',')
   const rows: BenchRow[] = []
-  const add = (what: string, subject: string, value: number, unit: BenchRow['unit']): void => {
-    rows.push({ what, subject, value, unit })
+  const ratios: Record<string, number> = {}
+  for (const [name, measurePart] of Object.entries(parts)) {
+    if (wanted !== undefined && !wanted.includes(name)) continue
+    await using folder = await TemporaryFolder.create('bench')
+    await using cgroup = await WatchedCgroup.create()
+    await using others = await WatchedCgroup.create()
+    const part = await measurePart({ cgroup, others, folder: folder.path })
+    rows.push(...part.rows)
+    Object.assign(ratios, part.ratios)
   }
-  await using folder = await TemporaryFolder.create('bench')
-  await using cgroup = await WatchedCgroup.create()
-  await using others = await WatchedCgroup.create()
-  const nginx = await startNginx(cgroup, { folder: folder.path, workers: 1 })
+  return { rows, ratios }
+}
+
+async function measureAccuracy(scene: Scene): Promise<BenchResult> {
+  const nginx = await startNginx(scene.cgroup, { folder: scene.folder, workers: 1 })
   await using _nginx = nginx.process
-  const scene: Scene = { cgroup, others }
-
-  const accuracy = await countAccurately(scene, nginx.port, nginx.accessLog)
+  const { served, counted } = await countAccurately(scene, nginx.port, nginx.accessLog)
   const what = `${accurate.requestsPerSecond} requests/s for ${accurate.seconds} s`
-  add(`${what}: in the access log`, 'nginx', accuracy.served, 'count')
-  add(`${what}: counted with the right status`, 'podsonar', accuracy.counted, 'count')
+  return {
+    rows: [
+      row(`${what}: in the access log`, 'nginx', served, 'count'),
+      row(`${what}: counted with the right status`, 'podsonar', counted, 'count'),
+    ],
+    ratios: { accurateVsServed: counted / served },
+  }
+}
 
-  const httpLoad = (options: { seconds: number; requestsPerSecond?: number }) => (): Promise<Load> =>
-    loadHttp(nginx.port, options)
+/** Durations beside those of Apache's log, which has microseconds. */
+async function measureLatency({ cgroup, folder }: Scene): Promise<BenchResult> {
+  const apache = await startApache(cgroup, folder)
+  await using _apache = apache.process
+  const ours: number[] = []
+  using reader = new RequestReader({
+    ...{ libbpf: libbpfFile(), log: silentLogger, maxSeries: 2_000, maxConnections: 20_000 },
+    onExchange: (_owner, { startNs, endNs }) => ours.push((endNs - startNs) / 1e3),
+  })
+  reader.watch([{ cgroupId: cgroup.id, owner: 'it' }])
+  const { done } = await loadHttp(apache.port, { ...timed, paths: ['/file', '/missing'] })
+  await waitFor('the last ones', () => reader.read(false).series.length > 0 && ours.length >= done)
+  const logged = await waitFor('the access log', async () => {
+    const lines = (await readFile(apache.accessLog, 'utf8')).trim().split('\n')
+    return lines.length >= done && lines.map((line) => Number(line.split(' ')[0]))
+  })
+  const rows: BenchRow[] = []
+  const ratios: Record<string, number> = {}
+  for (const [name, share] of [
+    ['P50', 0.5],
+    ['P99', 0.99],
+  ] as const) {
+    const [seen, expected] = [percentile(ours, share), percentile(logged, share)]
+    rows.push(row(`latency, ${name}`, 'apache', expected * 1_000, 'ns'))
+    rows.push(row(`latency, ${name}`, 'podsonar', seen * 1_000, 'ns'))
+    ratios[`latencyApartUs${name}`] = Math.abs(seen - expected)
+    ratios[`latencyVsServer${name}`] = seen / expected
+  }
+  return { rows, ratios }
+}
+
+async function measureCost(scene: Scene): Promise<BenchResult> {
+  const nginx = await startNginx(scene.cgroup, { folder: scene.folder, workers: 1 })
+  await using _nginx = nginx.process
   const ways: readonly Way[] = ['plain', 'watched', 'others watched']
-  const atRate = await inTurn(scene, ways, steady.rounds, httpLoad(steady))
-  for (const way of ways) {
-    const at = `${steady.requestsPerSecond} requests/s, ${way}`
-    add(`${at}: processor time for a request`, 'nginx', mid(atRate[way], 'cpuUs') * 1_000, 'ns')
-  }
-  add(
-    `${steady.requestsPerSecond} requests/s: processor time for a request`,
-    'podsonar',
-    mid(atRate.watched, 'readerUs') * 1_000,
-    'ns',
+  const atRate = await inTurn(scene, ways, steady.rounds, () => loadHttp(nginx.port, steady))
+  const rows = ways.map((way) =>
+    row(
+      `${steady.requestsPerSecond} requests/s, ${way}: processor time for a request`,
+      'nginx',
+      mid(atRate[way], 'cpuUs') * 1_000,
+      'ns',
+    ),
   )
-
-  const full = await inTurn(scene, ['plain', 'watched'], saturated.rounds, httpLoad(saturated))
-  for (const way of ['plain', 'watched'] as const)
-    add(`saturated, ${way}: requests/s`, 'nginx', mid(full[way], 'perSecond'), 'count')
-  add('saturated: requests left out by sampling', 'podsonar', sum(full.watched, 'sampledOut'), 'count')
-  add('saturated: records lost', 'podsonar', sum(full.watched, 'lost'), 'count')
-
-  const calls = await measureGrpc(scene, folder.path)
-  for (const way of ['plain', 'watched'] as const) {
-    add(`gRPC saturated, ${way}: calls/s`, 'etcd', mid(calls[way], 'perSecond'), 'count')
-    add(`gRPC saturated, ${way}: processor time for a call`, 'etcd', mid(calls[way], 'cpuUs') * 1_000, 'ns')
-  }
-  const watched = [...atRate.watched, ...full.watched]
+  rows.push(
+    row(
+      `${steady.requestsPerSecond} requests/s: processor time for a request`,
+      'podsonar',
+      mid(atRate.watched, 'readerUs') * 1_000,
+      'ns',
+    ),
+    row(
+      `${steady.requestsPerSecond} requests/s: requests left out by sampling`,
+      'podsonar',
+      sum(atRate.watched, 'sampledOut'),
+      'count',
+    ),
+  )
   return {
     rows,
     ratios: {
-      throughputLoss: pairwise(full, (plain, seen) => 1 - seen.perSecond / plain.perSecond),
-      cpuUsPerRequest: pairwise(atRate, (plain, seen) => seen.cpuUs - plain.cpuUs),
-      cpuUsPerUnchosenRequest: median(
-        atRate.plain.map(({ cpuUs }, at) => (atRate['others watched'][at]?.cpuUs ?? Number.NaN) - cpuUs),
-      ),
-      grpcThroughputLoss: pairwise(calls, (plain, seen) => 1 - seen.perSecond / plain.perSecond),
-      countedVsServed: sum(watched, 'counted') / sum(watched, 'done'),
-      grpcCountedVsServed: sum(calls.watched, 'counted') / sum(calls.watched, 'done'),
-      accurateVsServed: accuracy.counted / accuracy.served,
+      cpuUsPerRequest: pairwise(atRate, 'watched', (plain, seen) => seen.cpuUs - plain.cpuUs),
+      cpuUsPerUnchosenRequest: pairwise(atRate, 'others watched', (plain, seen) => seen.cpuUs - plain.cpuUs),
+      countedVsServed: sum(atRate.watched, 'counted') / sum(atRate.watched, 'done'),
     },
   }
+}
+
+/**
+ * What a program that is not chosen pays while others are: one that does nothing but send a byte to itself and receive it. It
+ * tells nanoseconds that nginx, whose runs differ by hundreds, cannot. A request of nginx is one send and two receives.
+ */
+async function measureUnchosen({ cgroup, others }: Scene): Promise<BenchResult> {
+  await using loop = await cgroup.start('loop', 'python3', ['-c', sendAndReceive])
+  const told = (): number[] => loop.stdout.trim().split('\n').map(Number)
+  const cheapest = async (): Promise<number> => {
+    const before = told().length + 1
+    await waitFor('rounds of the loop', () => told().length >= before + 6)
+    return Math.min(...told().slice(before))
+  }
+  const [plain, watched]: [number[], number[]] = [[], []]
+  for (let round = 0; round < 12; round += 1) {
+    plain.push(await cheapest())
+    await using _watching = await Watching.start(others)
+    watched.push(await cheapest())
+  }
+  const [without, beside] = [median(plain), median(watched)]
+  return {
+    rows: [
+      row('a send and a receive: processor time', 'nothing attached', without, 'ns'),
+      row('a send and a receive: processor time', 'others watched', beside, 'ns'),
+    ],
+    ratios: { cpuUsPerUnchosenRequestOfThreeCalls: (1.5 * (beside - without)) / 1_000 },
+  }
+}
+
+const sendAndReceive = `
+import socket, time
+listener = socket.create_server(('127.0.0.1', 0))
+a = socket.create_connection(listener.getsockname()); b, _ = listener.accept()
+send, receive = a.send, b.recv
+while True:
+    start = time.thread_time_ns()
+    for _ in range(10000):
+        send(b'x'); receive(1)
+    print((time.thread_time_ns() - start) // 10000, flush=True)
+`
+
+async function measureSaturated(scene: Scene): Promise<BenchResult> {
+  const nginx = await startNginx(scene.cgroup, { folder: scene.folder, workers: 1 })
+  await using _nginx = nginx.process
+  const full = await inTurn(scene, ['plain', 'watched'], saturated.rounds, () =>
+    loadHttp(nginx.port, saturated),
+  )
+  return {
+    rows: [
+      ...(['plain', 'watched'] as const).map((way) =>
+        row(`saturated, ${way}: requests/s`, 'nginx', mid(full[way], 'perSecond'), 'count'),
+      ),
+      row('saturated: requests left out by sampling', 'podsonar', sum(full.watched, 'sampledOut'), 'count'),
+      row('saturated: records lost', 'podsonar', sum(full.watched, 'lost'), 'count'),
+    ],
+    ratios: {
+      throughputLoss: pairwise(full, 'watched', (plain, seen) => 1 - seen.perSecond / plain.perSecond),
+      saturatedCountedVsServed: sum(full.watched, 'counted') / sum(full.watched, 'done'),
+    },
+  }
+}
+
+async function measureGrpcLoss(scene: Scene): Promise<BenchResult> {
+  const calls = await measureGrpc(scene)
+  return {
+    rows: (['plain', 'watched'] as const).flatMap((way) => [
+      row(`gRPC saturated, ${way}: calls/s`, 'etcd', mid(calls[way], 'perSecond'), 'count'),
+      row(
+        `gRPC saturated, ${way}: processor time for a call`,
+        'etcd',
+        mid(calls[way], 'cpuUs') * 1_000,
+        'ns',
+      ),
+    ]),
+    ratios: {
+      grpcThroughputLoss: pairwise(calls, 'watched', (plain, seen) => 1 - seen.perSecond / plain.perSecond),
+      grpcCountedVsServed: sum(calls.watched, 'counted') / sum(calls.watched, 'done'),
+    },
+  }
+}
+
+function row(what: string, subject: string, value: number, unit: BenchRow['unit']): BenchRow {
+  return { what, subject, value, unit }
+}
+
+function percentile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN
 }
 
 interface Scene {
   readonly cgroup: WatchedCgroup
   readonly others: WatchedCgroup
+  /** For files of servers. */
+  readonly folder: string
 }
 
 /** Rounds of all ways, whose order changes from round to round: a machine's speed drifts. */
@@ -211,11 +350,11 @@ async function countAccurately(
   return { served, counted: right }
 }
 
-async function measureGrpc({ others }: Scene, folder: string): Promise<Record<Way, Run[]>> {
-  await using cgroup = await WatchedCgroup.create()
+async function measureGrpc(scene: Scene): Promise<Record<Way, Run[]>> {
+  const { cgroup, folder } = scene
   const etcd: HttpServer = await startEtcd(cgroup, folder)
   await using _etcd = etcd.process
-  return await inTurn({ cgroup, others }, ['plain', 'watched'], grpc.rounds, () =>
+  return await inTurn(scene, ['plain', 'watched'], grpc.rounds, () =>
     loadGrpc(etcd.port, { ...grpc, folder }),
   )
 }
@@ -229,11 +368,11 @@ function sum(runs: readonly Run[], figure: 'counted' | 'done' | 'sampledOut' | '
 }
 
 /** The median over rounds of a comparison within each. */
-function pairwise(runs: Record<Way, Run[]>, compare: (plain: Run, watched: Run) => number): number {
+function pairwise(runs: Record<Way, Run[]>, way: Way, compare: (plain: Run, other: Run) => number): number {
   return median(
     runs.plain.flatMap((plain, at) => {
-      const watched = runs.watched[at]
-      return watched === undefined ? [] : [compare(plain, watched)]
+      const other = runs[way][at]
+      return other === undefined ? [] : [compare(plain, other)]
     }),
   )
 }

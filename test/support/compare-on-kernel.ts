@@ -11,6 +11,7 @@ import { tcpHealthField as field, tcpHealthFields } from '../../src/exporter/cor
 import { chooseSocketTableSource } from '../../src/exporter/ebpf/choose-source.ts'
 import { SocketTableReader } from '../../src/exporter/ebpf/socket-table-reader.ts'
 import { TcpHealthReader } from '../../src/exporter/ebpf/tcp-health-reader.ts'
+import { explainEbpfError } from '../../src/exporter/ebpf/obstacle.ts'
 import { EbpfWorker } from '../../src/exporter/ebpf/worker-client.ts'
 import { ProcfsTableSource } from '../../src/exporter/procfs-table.ts'
 import { describeRow, procSockets, socketRows } from './proc-sockets.ts'
@@ -63,12 +64,25 @@ async function health(): Promise<{ connects: number; accepts: number; refused: n
   return { ...sums, expected: lives.ended + lives.reset + lives.open + 1 }
 }
 
+/** Why requests cannot be watched; undefined when they can. */
+async function requestsObstacle(): Promise<string | undefined> {
+  await using worker = new EbpfWorker(silentLogger)
+  try {
+    const bounds = { maxSeries: 10, maxConnections: 16 }
+    await worker.call('openRequests', { libbpf: libbpfInMachine, ...bounds })
+    return undefined
+  } catch (error) {
+    return await explainEbpfError(error, '6.3')
+  }
+}
+
 const chosen = await source()
+const requests = await requestsObstacle()
 const outcome =
   chosen.name === 'procfs'
-    ? { kernel: release(), source: chosen }
+    ? { kernel: release(), source: chosen, requests }
     : {
-        ...{ kernel: release(), source: chosen, shared: await table({}) },
+        ...{ kernel: release(), source: chosen, requests, shared: await table({}) },
         own: await table({ tcp_child_ehash_entries: 64, udp_child_hash_entries: 256 }),
         health: await health(),
       }

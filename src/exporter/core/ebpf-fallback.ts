@@ -10,6 +10,8 @@ export interface EbpfObstacle {
   readonly kernelRelease: string
   /** Bits of CapEff in /proc/self/status; see capabilities(7). */
   readonly capabilities: bigint
+  /** What the program needs. @default 6.1 */
+  readonly needsLinux?: string
 }
 
 /** What reading the socket table and attaching tracepoints takes. Bits of include/uapi/linux/capability.h. */
@@ -45,7 +47,7 @@ export function explainObstacle(obstacle: EbpfObstacle): string {
     case 'bpf_refused':
       // Without a capability the verifier refuses what it would allow with it.
       if (missingCapabilities(obstacle.capabilities).length > 0) return explainPermission(obstacle)
-      return `kernel ${obstacle.kernelRelease} refuses the program, which needs Linux 6.1: ${verifierWord(obstacle)}`
+      return `kernel ${obstacle.kernelRelease} refuses the program, which needs Linux ${obstacle.needsLinux ?? '6.1'}: ${verifierWord(obstacle)}`
     default:
       return obstacle.message
   }

@@ -183,7 +183,7 @@ export class RequestObserver implements AsyncDisposable {
         'Requests of chosen pods are watched',
       )
     } catch (error) {
-      const reason = await explainEbpfError(error)
+      const reason = await explainEbpfError(error, '6.3')
       if (this.#problem === undefined)
         log.warn(
           { event: 'requests_unavailable', reason: errorCode(error) },
