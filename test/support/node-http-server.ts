@@ -20,6 +20,9 @@ const server = createServer((request, response) => {
       response.shouldKeepAlive = false
       response.end('done')
       break
+    case '/fail':
+      response.writeHead(503).end('failed')
+      break
     case '/die':
       process.kill(process.pid, 'SIGKILL')
       break

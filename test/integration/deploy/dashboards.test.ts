@@ -11,6 +11,7 @@ import { Program } from '../../../lab/program.ts'
 import { Prometheus } from '../../../lab/prometheus.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
+import { runRequestPods } from '../../support/request-pods.ts'
 
 interface Model {
   readonly title: string
@@ -54,7 +55,7 @@ function countDiskUse(pid: number): void {
 }
 
 describeWith(
-  ['root', 'bpf', 'containerd', 'consul', 'prometheus'],
+  ['root', 'bpf', 'containerd', 'consul', 'prometheus', 'etcd'],
   'the dashboards, on what a real Prometheus scraped from the real program',
   () => {
     it('have data in every query of every panel', { timeout: 180_000 }, async () => {
@@ -80,12 +81,14 @@ describeWith(
         ...{ name: 'orders-1', namespace: 'shop' },
         command: ['sh', '-c', orders.join('\n')],
       })
+      await runRequestPods(containerd)
       const [exporterPort = 0, registrarPort = 0, proxyPort = 0, opsPort = 0] = await freePorts(4)
       await using cluster = await SimulatedCluster.start(exporterPort)
       await using _exporter = await Program.start(['exporter'], {
         PORT: String(exporterPort),
         RUNTIME_ENDPOINT: containerd.socket,
-        COLLECTORS: 'connections,tcp,udp,sockstat,filesystem,tcp_health,network,resources,processes,advtcp',
+        COLLECTORS:
+          'connections,tcp,udp,sockstat,filesystem,tcp_health,network,resources,processes,advtcp,http,grpc',
         CONNECTIONS_SOURCE: 'ebpf',
         LIBBPF_PATH: libbpfFile(),
       })
@@ -114,7 +117,7 @@ describeWith(
         demoPrometheusConfig(consul.url.slice('http://'.length)),
       )
 
-      expect(queries.length).toBeGreaterThan(60)
+      expect(queries.length).toBeGreaterThan(90)
       const lookAtAll = async (): Promise<boolean> => {
         // Something that the proxy refuses.
         await fetch(`${proxyUrl}/api/v1/nodes/192.0.2.1:10250/metrics/cadvisor`)
