@@ -5,6 +5,8 @@ type Series = Readonly<Record<string, string>>
 
 export interface AlertCase {
   readonly firing: Series
+  /** Another way to raise it, with the same words. */
+  readonly alsoFiring?: Series
   readonly calm: Series
   /** How long the series stand before the alert is looked at. */
   readonly after: string
@@ -119,6 +121,10 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
     firing: {
       'podsonar_registrar_last_success_timestamp_seconds{cluster="c1",instance="r1"}': '0x60',
       'podsonar_registrar_last_success_timestamp_seconds{cluster="c1",instance="r2"}': '60x60',
+    },
+    // gone since the second minute
+    alsoFiring: {
+      'podsonar_registrar_last_success_timestamp_seconds{cluster="c1",instance="r1"}': '60 60 stale',
     },
     calm: {
       'podsonar_registrar_last_success_timestamp_seconds{cluster="c1",instance="r1"}': '0x60',

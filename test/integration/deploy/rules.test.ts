@@ -23,16 +23,17 @@ const rules = files
   .flatMap(({ rules: ofGroup }) => ofGroup)
 const alerts = rules.filter(({ alert }) => alert !== undefined)
 
-/** A test of promtool: these series raise these alerts, or none, of all. */
-function promtoolTest(name: string, kind: 'firing' | 'calm'): unknown {
-  const { after, labels, summary, description, [kind]: series } = alertCases[name] ?? never(name)
+/** Tests of promtool: these series raise these alerts, or none, of all. */
+function promtoolTests(name: string, kind: 'firing' | 'calm'): readonly unknown[] {
+  const { after, labels, summary, description, firing, alsoFiring, calm } = alertCases[name] ?? never(name)
   const runbook = alerts.find(({ alert }) => alert === name)?.annotations['runbook']
   const raised = { exp_labels: labels, exp_annotations: { summary, description, runbook } }
-  return {
+  const inputs = kind === 'calm' ? [calm] : [firing, ...(alsoFiring === undefined ? [] : [alsoFiring])]
+  return inputs.map((series) => ({
     interval: '1m',
     input_series: Object.entries(series).map(([one, values]) => ({ series: one, values })),
     alert_rule_test: [{ eval_time: after, alertname: name, exp_alerts: kind === 'firing' ? [raised] : [] }],
-  }
+  }))
 }
 
 function never(name: string): never {
@@ -68,7 +69,7 @@ describeWith(['prometheus'], 'the Prometheus rules', () => {
   it.each(['firing', 'calm'] as const)('when series are %s', { timeout: 60_000 }, async (kind) => {
     await using work = await TemporaryFolder.create('rules')
     const file = join(work.path, 'tests.yml')
-    const tests = Object.keys(alertCases).map((name) => promtoolTest(name, kind))
+    const tests = Object.keys(alertCases).flatMap((name) => promtoolTests(name, kind))
     await writeFile(file, stringify({ rule_files: files, evaluation_interval: '1m', tests }))
     await expect(run(promtool, ['test', 'rules', file])).resolves.toContain('SUCCESS')
   })
