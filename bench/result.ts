@@ -19,7 +19,7 @@ export interface BenchResult {
 }
 
 /** A result and where it comes from: what `--json` prints, one line. */
-interface BenchReport extends BenchResult {
+export interface BenchReport extends BenchResult {
   readonly name: string
   readonly machine: string
   readonly node: string
@@ -56,7 +56,8 @@ export function renderReport({ name, machine, node, date, rows, ratios }: BenchR
   ].join('\n')
 }
 
-function formatNumber(value: number): string {
+/** Whole from 100 on, else with two places. */
+export function formatNumber(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(2)
 }
 

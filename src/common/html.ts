@@ -64,13 +64,13 @@ export function table(
 
 const style = `:root{color-scheme:light dark;--line:#8884;--muted:#8a8a8a;--ok:#1a7f37;--bad:#c0352b;--accent:#2563a8}
 @media(prefers-color-scheme:dark){:root{--ok:#4ac26b;--bad:#ff7b72;--accent:#79b8ff}}
-body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:0 auto;padding:1.5rem}
+body{font:15px/1.5 system-ui,sans-serif;max-width:80rem;margin:0 auto;padding:1.5rem}
 header{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap;border-bottom:1px solid var(--line);margin-bottom:1rem}
 h1{font-size:1.4rem;margin:0 0 .5rem}h2{font-size:1.05rem;margin:1.6rem 0 .5rem}
 header nav{margin-left:auto}nav{display:flex;gap:1rem}.pages{margin:.5rem 0;color:var(--muted)}form{margin:1rem 0}input,button{font:inherit;padding:.15rem .5rem}a{color:var(--accent)}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
+.scroll{overflow-x:auto}table{border-collapse:collapse;min-width:50%}
 th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
-th,td{white-space:nowrap}td:last-child{white-space:normal;min-width:8rem}th{font-weight:600}.ok{color:var(--ok)}.bad{color:var(--bad)}.muted,.empty{color:var(--muted)}
+th,td{white-space:nowrap}td:last-child{white-space:normal;min-width:8rem}th{font-weight:600;font-size:.82rem;color:var(--muted)}th::first-letter,dt::first-letter{text-transform:uppercase}.ok{color:var(--ok)}.bad{color:var(--bad)}.muted,.empty{color:var(--muted)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}dt{color:var(--muted)}dd{margin:0}
 code{font:13px ui-monospace,monospace}
 .map{display:block;font-size:12.5px;width:100%;min-width:44rem}.map text{fill:currentColor}.map .group{font-weight:600}.map .detail{fill:var(--muted)}
@@ -105,6 +105,11 @@ export function renderPage({ mode, version, body }: Page): string {
         ${body}
       </body>
     </html> `.text
+}
+
+/** A moment as people read it, to the second. */
+export function moment(at: Date): string {
+  return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
 
 /** A term and its value a row. */

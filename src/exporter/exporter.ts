@@ -36,6 +36,7 @@ import { keepHeapsSmall } from './heap.ts'
 import { ExporterMetrics } from './metrics.ts'
 import { NestedCgroups } from './nested-cgroups.ts'
 import { exporterPage } from './page.ts'
+import { podAddresses } from './pod-addresses.ts'
 import { Procfs } from './procfs.ts'
 import { ProcfsTableSource } from './procfs-table.ts'
 import { RequestMetrics } from './requests/metrics.ts'
@@ -225,9 +226,16 @@ export async function startExporter(
         readiness,
         page: async (query) => {
           using collection = await collect(scrapeBudgetMs(undefined))
+          const { snapshot } = collection
+          const addresses = snapshot === undefined ? new Map() : await podAddresses(snapshot, procfs, signal)
           return exporterPage(
             {
-              ...{ node: config.nodeName, runtimes: runtimes.statuses, failures: runtimes.failures },
+              ...{
+                addresses,
+                node: config.nodeName,
+                runtimes: runtimes.statuses,
+                failures: runtimes.failures,
+              },
               ...{ ...collection, table: table.latest, figures: table.figures },
             },
             query,

@@ -39,7 +39,7 @@ export function mapSvg(map: ConnectionMap): Html {
         ${drawnLast(map.edges).map((edge) => curve(edge, map, layout))}
         ${namespaces.map(({ item, y }) => html`<text class="group" x="0" y="${y + 17}">${item}</text>`)}
         ${sources.map(({ item, y }) => box(0, y, sourceLabel(item), inbound(item), item.closeWait > 0))}
-        ${peers.map(({ item, y }) => box(width - boxWidth, y, item.service, item.where, false))}
+        ${peers.map(({ item, y }) => peerBox(item, y))}
       </svg>
     </div>
     ${hidden.length > 0 ? html`<p class="muted">Not drawn: ${hidden.join(', ')}.</p>` : ''}`
@@ -74,9 +74,15 @@ function box(x: number, y: number, label: string, detail: string, bad: boolean):
     <rect x="${x + 1}" y="${y}" width="${boxWidth - 2}" height="${rowHeight}" rx="5" />
     <text x="${x + 10}" y="${y + 17}">${cut(label)}</text>
     <text class="detail" x="${x + boxWidth - 10}" y="${y + 17}" text-anchor="end">
-      ${cut(detail, longest - Math.min(label.length, longest) + 4)}
+      ${cut(detail, longest - Math.min(label.length, longest) + 7)}
     </text>
   </g>`
+}
+
+/** A pod is known by its name, all else by what it serves. */
+function peerBox({ service, where, named }: MapPeer, y: number): Html {
+  const [label, detail] = named ? [where, service] : [service, where]
+  return box(width - boxWidth, y, label, detail, false)
 }
 
 function curve({ from, to, sockets, closeWait }: MapEdge, map: ConnectionMap, layout: Layout): Html {
@@ -113,8 +119,12 @@ function sourceLabel({ name, pods }: MapSource): string {
   return pods > 1 ? `${cut(name, longest - 6)} ×${pods}` : name
 }
 
-function inbound({ inbound: sockets }: MapSource): string {
-  return sockets > 0 ? `${sockets} in` : ''
+function inbound({ inbound: sockets, closeWait }: MapSource): string {
+  const [hanging, opened] = [
+    closeWait > 0 ? `${closeWait} CLOSE_WAIT` : '',
+    sockets > 0 ? `${sockets} in` : '',
+  ]
+  return [hanging, opened].filter(Boolean).join(', ')
 }
 
 function cut(text: string, length = longest): string {

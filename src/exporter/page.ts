@@ -1,10 +1,10 @@
 import { facts, html, renderPage, table, type Html } from '../common/html.ts'
 import { pagedTable, type PageQuery } from '../common/paged-table.ts'
 import { version } from '../common/version.ts'
-import { connectionMap } from './core/connection-map.ts'
+import { connectionMap, type PodAddresses } from './core/connection-map.ts'
 import { statusNames } from './core/connections.ts'
 import type { NetworkNamespace, Snapshot } from './core/containers.ts'
-import type { SocketTable } from './core/socket-table.ts'
+import { tcpState, type NamespaceSockets, type SocketTable } from './core/socket-table.ts'
 import type { FailedEndpoint } from './runtimes/detect.ts'
 import { mapSvg } from './map-svg.ts'
 import type { RuntimeStatus } from './runtimes/runtimes.ts'
@@ -18,12 +18,17 @@ export interface PageContent {
   readonly failures: readonly FailedEndpoint[]
   readonly snapshot: Snapshot | undefined
   readonly table: SocketTable | undefined
+  /** Which pod of this node has an address. */
+  readonly addresses: PodAddresses
   readonly figures: TableFigures | undefined
   readonly results: readonly CollectorResult[]
 }
 
 /** States worth a column: those that tell of trouble or load. */
-const shown = [1, 10, 8, 6, 4, 5, 2, 3]
+const shown = [
+  ...[tcpState.established, tcpState.listen, tcpState.closeWait, tcpState.timeWait],
+  ...[tcpState.finWait1, tcpState.finWait2, tcpState.synSent, tcpState.synRecv],
+]
 
 /** The page for people: a map of who talks to whom, each pod's sockets by state, runtimes, collectors. */
 export function exporterPage(content: PageContent, query: PageQuery): string {
@@ -45,7 +50,7 @@ export function exporterPage(content: PageContent, query: PageQuery): string {
       ${
         snapshot === undefined || sockets === undefined
           ? html`<p class="empty">the sockets have not been read</p>`
-          : mapSvg(connectionMap(chosen(snapshot, query), sockets))
+          : mapSvg(connectionMap(chosen(snapshot, query), sockets, content.addresses))
       }
       <h2>Pods and their sockets</h2>
       ${pods(content, query)}
@@ -85,7 +90,7 @@ function pods({ snapshot, table: sockets }: PageContent, query: PageQuery): Html
   return pagedTable(query, {
     name: 'pods',
     headers: ['Namespace', 'Pod', 'Containers', ...shown.map((k) => statusNames[k] ?? ''), 'UDP'],
-    items: snapshot?.namespaces ?? [],
+    items: (snapshot?.namespaces ?? []).toSorted(byPod),
     text: searchText,
     cells: (namespace) => {
       const states = sockets?.namespaces.get(namespace.inode)
@@ -93,12 +98,31 @@ function pods({ snapshot, table: sockets }: PageContent, query: PageQuery): Html
         namespace.pod?.namespace ?? '',
         nameOf(namespace),
         namespace.containers.map(({ name }) => name).join(', '),
-        ...shown.map((k) => (states === undefined ? '?' : (states.tcp[k] ?? 0) + (states.tcp6[k] ?? 0))),
-        states === undefined ? '?' : states.udp.sockets + states.udp6.sockets,
+        ...shown.map((k) => (states === undefined ? '?' : inState(k, states))),
+        states === undefined ? '?' : quiet(states.udp.sockets + states.udp6.sockets),
       ]
     },
     empty: 'no containers',
   })
+}
+
+/** The node itself first, as in the snapshot; pods by namespace and name. */
+function byPod(a: NetworkNamespace, b: NetworkNamespace): number {
+  const [first, second] = [a, b].map(({ host, pod }) =>
+    host ? '' : `${pod?.namespace ?? ''}/${pod?.name ?? ''}`,
+  )
+  return (first ?? '') < (second ?? '') ? -1 : first === second ? 0 : 1
+}
+
+/** Sockets in a state; what tells of trouble stands out. */
+function inState(state: number, { tcp, tcp6 }: NamespaceSockets): Html {
+  const sockets = (tcp[state] ?? 0) + (tcp6[state] ?? 0)
+  return sockets > 0 && state === tcpState.closeWait ? html`<b class="bad">${sockets}</b>` : quiet(sockets)
+}
+
+/** Zeros step back. */
+function quiet(count: number): Html {
+  return count === 0 ? html`<span class="muted">0</span>` : html`${count}`
 }
 
 function nameOf({ host, pod }: NetworkNamespace): string | Html {

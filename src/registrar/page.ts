@@ -1,4 +1,4 @@
-import { facts, html, table, type Html } from '../common/html.ts'
+import { facts, html, moment, table, type Html } from '../common/html.ts'
 import { pagedTable, type PageQuery } from '../common/paged-table.ts'
 import { hostPort } from './core/desired.ts'
 import { kindOf } from './core/service.ts'
@@ -20,11 +20,11 @@ export function registrarPage(
   return html`
     ${facts([
       ['Cluster', status.clusterName],
-      ['Consul', `${consul} (${backend})`],
+      ['Consul', consul === backend ? consul : `${consul} (${backend})`],
       ['Writing', dryRun ? 'no: DRY_RUN' : status.leading ? 'yes' : 'no: another replica leads'],
       ['Registered', `${status.registered.pod} pods, ${status.registered.node} nodes`],
       ['Wanted', counted(status)],
-      ['Last full reconciliation', status.lastSuccess?.toISOString() ?? 'not yet'],
+      ['Last full reconciliation', status.lastSuccess === undefined ? 'not yet' : moment(status.lastSuccess)],
       ['Metadata left out', `${status.droppedMeta} pairs beyond Consul's limits`],
     ])}
     ${status.problem === undefined ? '' : html`<p class="bad">${status.problem}</p>`}
@@ -51,7 +51,7 @@ export function registrarPage(
     ${table(
       ['at', 'scope', 'took', 'registered', 'updated', 'deregistered', 'failed', 'refused'],
       status.passes.map((pass) => [
-        pass.at.toISOString(),
+        moment(pass.at),
         pass.full ? 'all' : 'changes',
         `${pass.durationMs} ms`,
         ...[pass.registered, pass.updated, pass.deregistered, pass.failed, pass.refused],

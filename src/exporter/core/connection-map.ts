@@ -1,6 +1,6 @@
 /** Who talks to whom on this node, few enough to be drawn: pods or their workloads on one side, their peers on the other. */
 import { formatAddress } from './address.ts'
-import type { NetworkNamespace, Snapshot } from './containers.ts'
+import type { NetworkNamespace, Pod, Snapshot } from './containers.ts'
 import { tcpState, type ConnectionRange, type SocketTable } from './socket-table.ts'
 import { wellKnownPorts } from './well-known-ports.ts'
 import { workloadName } from './workload-name.ts'
@@ -17,13 +17,15 @@ export interface MapSource {
   readonly closeWait: number
 }
 
-/** A peer, or all peers with one port. */
+/** A peer; where there are many, those of one workload, or all that nothing is known of, with one port. */
 export interface MapPeer {
   /** `PostgreSQL`, or `port 8080`. */
   readonly service: string
   readonly port: number
-  /** The address, or how many there are. */
+  /** The pod of this node or its workload; else the address, or how many there are. */
   readonly where: string
+  /** Whether `where` names a pod or workload. */
+  readonly named: boolean
 }
 
 export interface MapEdge {
@@ -65,6 +67,9 @@ interface Source extends MapSource {
   readonly peers: Map<string, { sockets: number; closeWait: number }>
 }
 
+/** Which pod of the node has an address. */
+export type PodAddresses = ReadonlyMap<string, Pick<Pod, 'name' | 'labels'>>
+
 /**
  * The map of a node. Only TCP connections that are established, being opened or hanging are drawn; the node itself is left out
  * where it has pods, since everything runs through it.
@@ -72,6 +77,7 @@ interface Source extends MapSource {
 export function connectionMap(
   { namespaces }: Snapshot,
   table: SocketTable,
+  addresses: PodAddresses,
   { maxPods, maxPeers, maxBoxes }: MapBounds = usualMapBounds,
 ): ConnectionMap {
   const pods = namespaces.filter(({ host }) => !host)
@@ -85,7 +91,7 @@ export function connectionMap(
   const kept = [...sources.values()].sort(bySockets).slice(0, maxBoxes).sort(byName)
   const totals = totalsOf(kept)
   const keys = [...totals.keys()]
-  const nameOf = keys.length > maxPeers ? byPort(keys) : byAddress(keys)
+  const nameOf = keys.length > maxPeers ? together(keys, addresses) : oneByOne(keys, addresses)
   const peers = mostSockets(totals, nameOf)
   const drawn = peers.slice(0, maxBoxes)
   const indexes = new Map(drawn.map((peer, index) => [peer, index]))
@@ -150,22 +156,35 @@ function parts(key: string): { port: number; address: string } {
 
 const serviceOf = (port: number): string => wellKnownPorts.get(port) ?? `port ${port}`
 
-function byAddress(keys: readonly string[]): Names {
+function oneByOne(keys: readonly string[], addresses: PodAddresses): Names {
   return new Map(
     keys.map((key) => {
       const { port, address } = parts(key)
-      return [key, { service: serviceOf(port), port, where: address }]
+      const pod = addresses.get(address)
+      const peer = { service: serviceOf(port), port, where: pod?.name ?? address, named: pod !== undefined }
+      return [key, peer]
     }),
   )
 }
 
-function byPort(keys: readonly string[]): Names {
-  const addresses = Map.groupBy(keys, (key) => parts(key).port)
+function together(keys: readonly string[], addresses: PodAddresses): Names {
+  const groups = Map.groupBy(keys, (key) => {
+    const { port, address } = parts(key)
+    const pod = addresses.get(address)
+    return pod === undefined ? String(port) : `${port} ${workloadName(pod)}`
+  })
   return new Map(
-    [...addresses].flatMap(([port, ofPort]) => {
-      const where = ofPort.length === 1 ? parts(ofPort[0] ?? '').address : `${ofPort.length} addresses`
-      const peer = { service: serviceOf(port), port, where }
-      return ofPort.map((key) => [key, peer] as const)
+    [...groups].flatMap(([group, members]) => {
+      const { port } = parts(members[0] ?? '')
+      const [, workload] = group.split(' ')
+      const outside = members.length === 1 ? parts(members[0] ?? '').address : `${members.length} addresses`
+      const peer = {
+        service: serviceOf(port),
+        port,
+        where: workload ?? outside,
+        named: workload !== undefined,
+      }
+      return members.map((key) => [key, peer] as const)
     }),
   )
 }

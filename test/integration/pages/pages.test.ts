@@ -110,7 +110,7 @@ describeWith(['chromium', 'root', 'containerd'], "the exporter's page, in a brow
       const texts = all.map((text) => text.trim())
       return texts.some((text) => text.endsWith('2 sockets')) ? texts : undefined
     })
-    expect(titles).toEqual([`orders-1 to PostgreSQL (${database.ip}): 2 sockets`])
+    expect(titles).toEqual(['orders-1 to PostgreSQL (postgres-0): 2 sockets'])
 
     const { page } = await chromium.visit(`${url}?q=orders`)
     expect(await page.locator('#pods tbody td:nth-child(2)').allInnerTexts()).toEqual(['orders-1'])

@@ -3,6 +3,7 @@ import {
   connectionMap,
   usualMapBounds,
   type MapBounds,
+  type PodAddresses,
 } from '../../../../src/exporter/core/connection-map.ts'
 import { snapshotOf, type Container } from '../../../../src/exporter/core/containers.ts'
 import { SocketTableBuilder } from '../../../../src/exporter/core/socket-table-builder.ts'
@@ -20,7 +21,12 @@ interface Sockets {
   readonly count?: number
 }
 
-function mapOf(containers: Container[], sockets: Sockets[], bounds: Partial<MapBounds> = {}) {
+function mapOf(
+  containers: Container[],
+  sockets: Sockets[],
+  bounds: Partial<MapBounds> = {},
+  addresses: PodAddresses = new Map(),
+) {
   const builder = new SocketTableBuilder()
   const row = new SocketRow()
   for (const { namespace, peer = 1, port = 5432, state = 1, localPort = 40_000, count = 1 } of sockets) {
@@ -29,7 +35,7 @@ function mapOf(containers: Container[], sockets: Sockets[], bounds: Partial<MapB
     for (let k = 0; k < count; k += 1) builder.add(row)
   }
   const snapshot = snapshotOf(containers, { inode: 1, pid: 1 })
-  return connectionMap(snapshot, builder.finish(), { ...usualMapBounds, ...bounds })
+  return connectionMap(snapshot, builder.finish(), addresses, { ...usualMapBounds, ...bounds })
 }
 
 /** Pods of two workloads, and the inodes 10, 11, … of their network namespaces. */
@@ -60,8 +66,8 @@ describe('connectionMap()', () => {
       ['web-6d94677687-bcdfb', 1, 0],
     ])
     expect(peers).toEqual([
-      { service: 'PostgreSQL', port: 5432, where: '10.0.0.1' },
-      { service: 'port 8081', port: 8081, where: '10.0.0.2' },
+      { service: 'PostgreSQL', port: 5432, where: '10.0.0.1', named: false },
+      { service: 'port 8081', port: 8081, where: '10.0.0.2', named: false },
     ])
     expect(edges).toEqual([
       { from: 0, to: 0, sockets: 2, closeWait: 2 },
@@ -80,9 +86,26 @@ describe('connectionMap()', () => {
       ['api', 150],
       ['web', 150],
     ])
-    expect(peers).toEqual([{ service: 'PostgreSQL', port: 5432, where: '600 addresses' }])
+    expect(peers).toEqual([{ service: 'PostgreSQL', port: 5432, where: '600 addresses', named: false }])
     expect(edges.map(({ sockets: count }) => count)).toEqual([300, 300])
     expect(hidden).toEqual({ sources: 0, peers: 0 })
+  })
+
+  it('names peers that are pods of this node, many of them by their workloads', () => {
+    const addresses = new Map([1, 2, 3].map((k) => [`10.0.0.${k}`, pod(`db-${k}`)]))
+    const sockets = [1, 2, 3, 9].map((peer) => ({ namespace: 10, peer }))
+    const where = (maxPeers: number) =>
+      mapOf(pods(1), sockets, { maxPeers }, addresses).peers.map((peer) => [peer.where, peer.named])
+    expect(where(4)).toEqual([
+      ['10.0.0.9', false],
+      ['db-1', true],
+      ['db-2', true],
+      ['db-3', true],
+    ])
+    expect(where(3)).toEqual([
+      ['db', true],
+      ['10.0.0.9', false],
+    ])
   })
 
   it('counts what others opened beside the pod, and leaves out what only listens or has ended', () => {
