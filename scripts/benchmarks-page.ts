@@ -1,5 +1,5 @@
 /** docs/benchmarks.md, from bench/results: a file for each benchmark, what `npm run -s bench -- NAME --json` printed. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { formatNumber, type BenchReport } from '../bench/result.ts'
 
 /** A report, perhaps with what a reader must know of it. */
@@ -96,6 +96,21 @@ const benchmarks: readonly Benchmark[] = [
     },
   },
   {
+    name: 'stack',
+    question:
+      'What does timing packets cost: throughput of iperf3 over loopback and from pod to pod, and processor time of small packets; not watched, watched, and while another pod is?',
+    figures: {
+      throughputLoss: ['the larger of the two that follow', ''],
+      throughputLossLoopback: ['of a watched stream over loopback', ''],
+      throughputLossVeth: ['of a watched stream from pod to pod', ''],
+      throughputLossOthers: ['the larger of the two that follow', ''],
+      throughputLossOthersLoopback: ['over loopback, while another pod is watched', ''],
+      throughputLossOthersVeth: ['from pod to pod, while another pod is watched', ''],
+      nsPerPacket: ['processor time for each packet that is watched, ns', ''],
+      nsPerPacketOfOthers: ['for each packet while another pod is watched, ns', ''],
+    },
+  },
+  {
     name: 'capture',
     question: 'What does a capture cost beside tcpdump alone, at 1 Gbit/s into a pod?',
     figures: {
@@ -110,10 +125,24 @@ const benchmarks: readonly Benchmark[] = [
   },
 ]
 
+const results = new URL('../bench/results/', import.meta.url)
+
 function read(name: string): Result | undefined {
-  const file = new URL(`../bench/results/${name}.json`, import.meta.url)
+  const file = new URL(`${name}.json`, results)
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Result) : undefined
 }
+
+/** Those above, and any other that has a result. */
+function all(): readonly Benchmark[] {
+  const known = benchmarks.map(({ name }) => name)
+  const others = readdirSync(results)
+    .map((file) => file.replace(/\.json$/, ''))
+    .filter((name) => !known.includes(name))
+  return [...benchmarks, ...others.sort().map((name) => ({ name, question: '', figures: {} }))]
+}
+
+/** JSON has no NaN: what could not be measured is null there. */
+const shown = (value: number | null): string => (value === null ? 'not measured' : formatNumber(value))
 
 const table = (header: readonly string[], rows: readonly (readonly string[])[]): string =>
   [header, header.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
@@ -126,9 +155,9 @@ function section({ name, question, figures }: Benchmark): string {
   const when = `${date.slice(0, 10)}, ${machine}, Node.js ${node}.${note === undefined ? '' : ` ${note}`}`
   const judged = Object.entries(ratios).map(([figure, value]) => {
     const [meaning = '', aim = ''] = figures[figure] ?? []
-    return [`\`${figure}\``, meaning, formatNumber(value), aim]
+    return [`\`${figure}\``, meaning, shown(value), aim]
   })
-  const measured = rows.map(({ what, subject, value, unit }) => [what, subject, formatNumber(value), unit])
+  const measured = rows.map(({ what, subject, value, unit }) => [what, subject, shown(value), unit])
   const parts = [
     judged.length > 0 ? table(['figure', 'meaning', 'value', 'aim'], judged) : '',
     measured.length > 0 ? table(['what', 'of whom', 'value', 'unit'], measured) : '',
@@ -146,7 +175,7 @@ ratios as well as figures: ratios outlive the machine. \`npm run bench -- NAME\`
 bench/results/NAME.json && npm run docs\` puts a run onto this page. An aim is what we want to reach; a figure beyond it is not
 there yet. One run is one run: on a shared machine figures differ by a fifth, and processor time is to be trusted more than time.
 
-${benchmarks.map(section).join('\n')}
+${all().map(section).join('\n')}
 ## To compare with others
 
 Nothing here was measured against cAdvisor, coroot, Retina or OBI side by side: they need a whole cluster, or an image that we cannot pull

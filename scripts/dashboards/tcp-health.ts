@@ -1,4 +1,5 @@
 import type { Dashboard } from './dashboard.ts'
+import { stackRow } from './stack.ts'
 
 const of = 'cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod"'
 const byPod = { legend: '{{namespace}}/{{pod}}' }
@@ -116,5 +117,6 @@ export const tcpHealth: Dashboard = {
         },
       ],
     },
+    stackRow,
   ],
 }

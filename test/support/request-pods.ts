@@ -37,7 +37,7 @@ export async function runRequestPods(containerd: Containerd, namespace = 'shop')
     containers: [
       {
         name: 'http',
-        command: ['sh', '-c', `while :; do ${[...asks, post].join('; ')}; sleep 1; done`],
+        command: ['sh', '-c', `while :; do ${[...asks, post].join('; ')}; nc ${serving.ip} 9; sleep 1; done`],
       },
       {
         name: 'grpc',

@@ -88,7 +88,7 @@ describeWith(
         PORT: String(exporterPort),
         RUNTIME_ENDPOINT: containerd.socket,
         COLLECTORS:
-          'connections,tcp,udp,sockstat,filesystem,tcp_health,network,resources,processes,advtcp,http,grpc',
+          'connections,tcp,udp,sockstat,filesystem,tcp_health,network,resources,processes,advtcp,http,grpc,stack',
         CONNECTIONS_SOURCE: 'ebpf',
         LIBBPF_PATH: libbpfFile(),
       })
