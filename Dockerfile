@@ -16,4 +16,6 @@ ENV PATH=/usr/bin NODE_ENV=production
 USER 65532:65532
 # 8080 proxy, 8081 registrar and the proxy's own, 28880 exporter
 EXPOSE 8080 8081 28880
+# For Docker; Kubernetes asks by the probes of its manifests. It starts a Node.js each time, so not often.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["/usr/bin/podsonar", "healthcheck"]
 ENTRYPOINT ["/usr/bin/podsonar"]

@@ -3,7 +3,7 @@
  * Programs are Debian's, unpacked. Disposing of it removes containers, mounts and cgroups.
  */
 import { createReadStream, readdirSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { delimiter, join } from 'node:path'
 import { removeCgroups, removeMounts, stopShims } from './container-leftovers.ts'
@@ -21,6 +21,10 @@ export interface DockerSpec {
   readonly network?: string
   /** Host paths by container path, read-only. */
   readonly mounts?: Readonly<Record<string, string>>
+  /** @default busybox */
+  readonly image?: string
+  /** More of the Engine API's container configuration. */
+  readonly config?: Readonly<Record<string, unknown>>
 }
 
 /** A running container. */
@@ -29,7 +33,7 @@ export interface DockerContainer {
   readonly pid: number
 }
 
-const image = 'podsonar/busybox:lab'
+const busyboxImage = 'podsonar/busybox:lab'
 
 export class Docker implements AsyncDisposable {
   /** Path of the API socket. */
@@ -55,14 +59,28 @@ export class Docker implements AsyncDisposable {
     try {
       await docker.#ready()
       const rootfs = await writeRootfs(folder.path, join(programs, 'bin/busybox'))
-      const tar = join(folder.path, 'rootfs.tar')
-      await run('tar', ['-C', rootfs, '-cf', tar, '.'])
-      await docker.call('POST', '/images/create?fromSrc=-&repo=podsonar/busybox&tag=lab', tar)
+      await docker.importRootfs(busyboxImage, rootfs)
     } catch (error) {
       await docker[Symbol.asyncDispose]()
       throw error
     }
     return docker
+  }
+
+  /**
+   * Makes an image of a root file system.
+   *
+   * @param name with its tag
+   * @param instructions of a Dockerfile, as `USER 1000`
+   */
+  async importRootfs(name: string, rootfs: string, instructions: readonly string[] = []): Promise<void> {
+    const tar = join(this.#folder.path, 'rootfs.tar')
+    await run('tar', ['--owner=0', '--group=0', '--numeric-owner', '-C', rootfs, '-cf', tar, '.'])
+    const [repo = '', tag = 'latest'] = name.split(':')
+    const query = new URLSearchParams({ fromSrc: '-', repo, tag })
+    for (const instruction of instructions) query.append('changes', instruction)
+    await this.call('POST', `/images/create?${query.toString()}`, tar)
+    await rm(tar)
   }
 
   async run({
@@ -71,9 +89,11 @@ export class Docker implements AsyncDisposable {
     labels = {},
     network = 'none',
     mounts = {},
+    image = busyboxImage,
+    config = {},
   }: DockerSpec): Promise<DockerContainer> {
     const { Id: id } = await this.call<{ Id: string }>('POST', `/containers/create?name=${name}`, {
-      ...{ Image: image, Cmd: command, Labels: labels },
+      ...{ Image: image, Cmd: command, Labels: labels, ...config },
       HostConfig: {
         NetworkMode: network,
         Binds: Object.entries(mounts).map(([inside, outside]) => `${outside}:${inside}:ro`),

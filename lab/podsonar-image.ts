@@ -13,12 +13,19 @@ const project = fileURLToPath(new URL('../', import.meta.url))
 /** As deploy/kubernetes names it, and as a runtime completes that name. */
 const podsonarImage = `docker.io/library/podsonar:${version}`
 
+/** The Dockerfile's stages: their instructions, comments left out. */
+export async function dockerfileStages(): Promise<string[][]> {
+  const text = await readFile(join(project, 'Dockerfile'), 'utf8')
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  const starts = lines.flatMap((line, at) => (line.startsWith('FROM ') ? [at] : []))
+  return starts.map((at, index) => lines.slice(at, starts[index + 1]))
+}
+
 /** What the last stage of the Dockerfile says besides its files. */
 export async function imageConfig(): Promise<ImageConfig> {
-  const text = await readFile(join(project, 'Dockerfile'), 'utf8')
-  const stage = text.slice(text.lastIndexOf('\nFROM '))
+  const stage = (await dockerfileStages()).at(-1) ?? []
   const value = (instruction: string): string => {
-    const found = new RegExp(`^${instruction} (.+)$`, 'm').exec(stage)?.[1]
+    const found = stage.find((line) => line.startsWith(`${instruction} `))?.slice(instruction.length + 1)
     if (found === undefined)
       throw new Error(`Cannot read the Dockerfile: its last stage has no ${instruction}`)
     return found

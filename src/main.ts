@@ -1,11 +1,14 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1 --disable-warning=DEP0060
+import { readFileSync } from 'node:fs'
 import { describeError, SettingsError } from './common/errors.ts'
 import { aborted, type ModeContext, type RunningMode } from './common/lifecycle.ts'
 import { createLogger } from './common/logger.ts'
 import { version } from './common/version.ts'
+import { askHealth } from './common/web/health.ts'
 import { loadCaptureEnvironment } from './config/capture-environment.ts'
 import { helpText } from './config/help.ts'
 import { loadInvocation, type Invocation } from './config/load.ts'
+import { runningArguments } from './config/running-arguments.ts'
 import type { ModeConfig } from './config/schema.ts'
 
 /** How long a stop may take before the program ends the hard way, in milliseconds. */
@@ -18,7 +21,7 @@ async function main(): Promise<number> {
   if (first === 'capture') return capture(rest)
   let invocation: Invocation
   try {
-    invocation = loadInvocation(process.argv.slice(2), process.env)
+    invocation = loadInvocation(asked(process.argv.slice(2)), process.env)
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     process.stderr.write(`podsonar: ${error.message}\n`)
@@ -36,8 +39,31 @@ async function main(): Promise<number> {
       return 0
     case 'purge':
       return inContext(invocation, (context) => purge(invocation, context))
+    case 'healthcheck':
+      return healthcheck(invocation)
     case 'run':
       return inContext(invocation, (context) => run(invocation, context))
+  }
+}
+
+/** What is asked for: a bare `healthcheck` is for the mode that the container was started with, by its first process. */
+function asked(args: readonly string[]): readonly string[] {
+  if (args[0] !== 'healthcheck' || args.length > 1) return args
+  return [...args, ...(runningArguments(readFileSync('/proc/1/cmdline', 'utf8')) ?? [])]
+}
+
+async function healthcheck({ mode, config }: ModeInvocation): Promise<number> {
+  const { listenAddress: address } = config
+  try {
+    await askHealth(
+      mode === 'proxy'
+        ? { address, port: config.opsPort, mayHaveTls: false }
+        : { address, port: config.port, mayHaveTls: config.webConfigFile !== undefined },
+    )
+    return 0
+  } catch (error) {
+    process.stderr.write(`podsonar: ${describeError(error)}\n`)
+    return 1
   }
 }
 

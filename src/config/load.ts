@@ -8,6 +8,7 @@ import { flagName, type Setting, type Settings } from './setting.ts'
 export const commands = {
   config: 'print the effective settings of a mode, secrets masked',
   purge: 'remove everything of CLUSTER_NAME from Consul (registrar only)',
+  healthcheck: 'ask the mode that runs in this container whether it is alive (its /healthz)',
 } as const
 type Command = 'run' | keyof typeof commands
 

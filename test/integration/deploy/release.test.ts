@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { TemporaryFolder } from '../../../lab/files.ts'
 import { run } from '../../../lab/process.ts'
-import { imageConfig } from '../../../lab/podsonar-image.ts'
+import { dockerfileStages, imageConfig } from '../../../lab/podsonar-image.ts'
 import { buildRootfs } from '../../../lab/rootfs.ts'
 import { version } from '../../../src/common/version.ts'
 import { describeWith } from '../../setup/needs.ts'
@@ -70,6 +70,21 @@ describeWith(['bpf', 'root'], 'what is released', () => {
     for (const program of ['tcpdump', 'nsenter', 'setpriv', 'stat', 'stdbuf'])
       expect(await run('chroot', [rootfs, `/usr/bin/${program}`, '--version'])).not.toBe('')
     expect(JSON.parse(await inside(['config', 'proxy']))).toMatchObject({ MODE: 'proxy', PORT: 8080 })
+  })
+
+  it('is built in a container by the same script, and by nothing beside it', async () => {
+    const [build = [], last = [], ...more] = await dockerfileStages()
+    expect(more).toEqual([])
+    // What compiles eBPF there is what the script looks for, and Debian is the one that the libraries are taken from.
+    expect(build[0]).toMatch(/^FROM node:24-bookworm\S* AS build$/)
+    const installed = /install -y --no-install-recommends ([^&]+) &&/.exec(build.join('\n'))?.[1]?.trim()
+    expect(installed?.split(' ')).toEqual(['clang', 'libbpf-dev'])
+    expect(build.filter((line) => line.startsWith('RUN ')).at(-1)).toMatch(
+      /node scripts\/build\.ts && node scripts\/build-rootfs\.ts \/rootfs$/,
+    )
+    // The image is that folder as it is: no other file, and no command that could change one.
+    expect(last[0]).toBe('FROM scratch')
+    expect(last.filter((line) => /^(COPY|ADD|RUN) /.test(line))).toEqual(['COPY --from=build /rootfs /'])
   })
 
   it('is called by its version everywhere', async () => {
