@@ -13,6 +13,8 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   sockets: async () => (await import('./sockets.ts')).sockets(),
   requests: async () => (await import('./requests.ts')).requests(),
   stack: async () => (await import('./stack.ts')).stack(),
+  sockops: async () => (await import('./sockops.ts')).sockops(),
+  'sockops-soak': async () => (await import('./sockops-soak.ts')).sockopsSoak(),
 }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))

@@ -21,6 +21,7 @@ const objects: Readonly<Record<string, { source: string; defines: readonly strin
   'tcp-health': { source: 'tcp-health.bpf.c', defines: [] },
   requests: { source: 'requests.bpf.c', defines: [] },
   stack: { source: 'stack.bpf.c', defines: [] },
+  sockops: { source: 'sockops.bpf.c', defines: [] },
 }
 
 const flags = ['-O2', '-g', '-Wall', '-Werror', '-target', 'bpf']

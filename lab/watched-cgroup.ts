@@ -10,10 +10,11 @@ let last = 0
 export class WatchedCgroup implements AsyncDisposable {
   /** By which the kernel marks its sockets. */
   readonly id: number
-  readonly #path: string
+  /** Its folder. */
+  readonly path: string
 
   private constructor(path: string) {
-    this.#path = path
+    this.path = path
     this.id = statSync(path).ino
   }
 
@@ -29,13 +30,13 @@ export class WatchedCgroup implements AsyncDisposable {
 
   /** Starts a process in it; its children are in it too. */
   start(name: string, command: string, args: readonly string[], options?: StartOptions): Promise<Process> {
-    const enter = `echo $$ > '${join(this.#path, 'cgroup.procs')}' && exec "$0" "$@"`
+    const enter = `echo $$ > '${join(this.path, 'cgroup.procs')}' && exec "$0" "$@"`
     return Process.start(name, '/bin/sh', ['-c', enter, command, ...args], options)
   }
 
   /** Ids of its processes. */
   pids(): number[] {
-    const text = readFileSync(join(this.#path, 'cgroup.procs'), 'utf8').trim()
+    const text = readFileSync(join(this.path, 'cgroup.procs'), 'utf8').trim()
     return text === '' ? [] : text.split('\n').map(Number)
   }
 
@@ -52,8 +53,8 @@ export class WatchedCgroup implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await waitFor(
       'the processes of a cgroup to end',
-      () => readFileSync(join(this.#path, 'cgroup.procs'), 'utf8') === '',
+      () => readFileSync(join(this.path, 'cgroup.procs'), 'utf8') === '',
     )
-    await waitFor('the cgroup to be removed', () => rmdir(this.#path).then(() => true))
+    await waitFor('the cgroup to be removed', () => rmdir(this.path).then(() => true))
   }
 }

@@ -237,6 +237,24 @@ export const exporterSettings = {
     format: powerOfTwo(1, 256),
     default: 16,
   }),
+  sockops: setting({
+    env: 'SOCKOPS',
+    doc: 'Hand bytes from socket to socket, past TCP and IP, within pods annotated `podsonar.io/sockops: "true"` and between two of them on one node. It alters traffic: read docs/sockops.md before.',
+    format: flag,
+    default: false,
+  }),
+  sockopsObserveSeconds: setting({
+    env: 'SOCKOPS_OBSERVE_SECONDS',
+    doc: 'For how long a container is watched for calls that such sockets answer wrongly, before its new connections are short-cut.',
+    format: integer(0, 86_400),
+    default: 60,
+  }),
+  sockopsMaxConnections: setting({
+    env: 'SOCKOPS_MAX_CONNECTIONS',
+    doc: 'How many ends of connections may be short-cut at a time on this node; others take the normal way.',
+    format: integer(16, 1_000_000),
+    default: 32_768,
+  }),
 }
 
 export type ExporterConfig = Values<typeof exporterSettings>

@@ -54,6 +54,12 @@ export class Cgroupfs {
     return statSync(join(this.#unified, unified), { throwIfNoEntry: false })?.ino ?? 0
   }
 
+  /** Folder of a cgroup v2; undefined when it cannot be known, or is the root. */
+  folderOf({ unified }: Cgroups): string | undefined {
+    if (this.#unified === undefined || unified === undefined || unified === '/') return undefined
+    return join(this.#unified, unified)
+  }
+
   /** Ids of the cgroups v2 below this one. */
   idsBelow({ unified }: Cgroups): number[] {
     if (this.#unified === undefined || unified === undefined || unified === '/') return []

@@ -46,6 +46,8 @@ import { Runtimes } from './runtimes/runtimes.ts'
 import { scrapeBudgetMs, Scraper, type Collection } from './scrape.ts'
 import { SharedTable } from './shared-table.ts'
 import { eachNamespace } from './slices.ts'
+import { SockopsMetrics } from './sockops/metrics.ts'
+import { ShortCut } from './sockops/short-cut.ts'
 import { HangableSpace } from './space.ts'
 import { WritableLayers } from './writable-layers.ts'
 
@@ -148,6 +150,16 @@ export async function startExporter(
   const ofRequests = (reading: RequestReading): void => {
     requestMetrics.update(reading)
   }
+  const shortCut = config.sockops
+    ? owned.use(
+        new ShortCut({
+          ...{ cgroupfs, procfs, libbpf, log, snapshot: () => containers.refresh() },
+          maxConnections: config.sockopsMaxConnections,
+          observeSeconds: config.sockopsObserveSeconds,
+        }),
+      )
+    : undefined
+  const sockopsMetrics = new SockopsMetrics(registry)
   const hangable = owned.use(new HangableSpace())
 
   const collectors: Record<CollectorName, () => Collector | undefined> = {
@@ -204,6 +216,8 @@ export async function startExporter(
   const collect = async (budgetMs: number): Promise<Collection> => {
     const collection = await scraper.collect(budgetMs)
     metrics.update(collection, runtimes, table)
+    if (shortCut !== undefined)
+      sockopsMetrics.update(await shortCut.read(AbortSignal.timeout(budgetMs)).catch(() => undefined))
     readiness.set('runtime', runtimeProblem(runtimes))
     return collection
   }

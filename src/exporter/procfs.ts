@@ -175,6 +175,13 @@ export class Procfs {
     return { descriptors: names.length, sockets: sockets.length }
   }
 
+  /** Names of the node's network interfaces, from net/dev of its first process. @throws as {@link text} */
+  interfaces(): string[] {
+    return this.text(1, 'net/dev')
+      .split('\n')
+      .flatMap((line) => /^\s*([^\s:|]+):/.exec(line)?.[1] ?? [])
+  }
+
   /** Names of block devices by `major:minor`, from diskstats. */
   blockDevices(): ReadonlyMap<string, string> {
     const lines = this.#text('diskstats').split('\n')

@@ -30,6 +30,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_SOCKHASH = 18,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_F_NO_PREALLOC = 1 << 0, BPF_F_MMAPABLE = 1 << 10 };
@@ -41,6 +42,8 @@ enum {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
 	TCP_TIME_WAIT = 6,
 	TCP_CLOSE = 7,
 	TCP_CLOSE_WAIT = 8,
@@ -71,6 +74,9 @@ typedef struct {
 	int counter;
 } atomic_t;
 typedef struct {
+	__s64 counter;
+} atomic64_t;
+typedef struct {
 	atomic_t refs;
 } refcount_t;
 typedef struct {
@@ -99,6 +105,7 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+struct socket;
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -115,6 +122,7 @@ struct sock_common {
 	};
 	struct sock *skc_listener;
 	struct proto *skc_prot;
+	atomic64_t skc_cookie;
 };
 struct numa_drop_counters {
 	atomic_t drops0;
@@ -134,6 +142,19 @@ struct sock {
 	__u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
 	int sk_err;
+	int sk_rcvlowat;
+	int sk_rcvbuf;
+	void *sk_user_data;
+	struct socket *sk_socket;
+};
+struct file {
+	unsigned int f_flags;
+};
+struct socket {
+	struct file *file;
+};
+struct sk_psock {
+	struct list_head ingress_msg;
 };
 struct tcp_sock {
 	__u32 copied_seq;

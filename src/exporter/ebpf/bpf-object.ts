@@ -188,10 +188,35 @@ export class BpfProgram {
    * @throws BpfError
    */
   attach(libbpf: Libbpf, log: Logger): Disposable {
+    return this.#link(libbpf, log, (native) => native.bpf_program__attach(this.#program))
+  }
+
+  /**
+   * Attaches it to the cgroup whose folder is open as `cgroup`, until the link is disposed of.
+   *
+   * @throws BpfError
+   */
+  attachToCgroup(libbpf: Libbpf, log: Logger, cgroup: number): Disposable {
+    return this.#link(libbpf, log, (native) => native.bpf_program__attach_cgroup(this.#program, cgroup))
+  }
+
+  /**
+   * Attaches it to a map of sockets, for as long as a process has that open.
+   *
+   * @param type of enum bpf_attach_type
+   * @throws BpfError
+   */
+  attachToMap(map: BpfMap, type: number): void {
+    const result = this.#native.bpf_prog_attach(this.#native.bpf_program__fd(this.#program), map.fd, type, 0)
+    if (result < 0)
+      throw new BpfError(codeOf(result), `Cannot attach ${this.name} to ${map.name}: ${errorName(result)}`)
+  }
+
+  #link(libbpf: Libbpf, log: Logger, attach: (native: NativeFunctions) => Pointer): Disposable {
     const print = (level: number, message: string): void => {
       log.debug({ event: 'libbpf', level }, message)
     }
-    const link = libbpf.withMessages(print, () => this.#native.bpf_program__attach(this.#program))
+    const link = libbpf.withMessages(print, () => attach(this.#native))
     if (!link) throw new BpfError('bpf_failed', `Cannot attach ${this.name}: ${libbpf.lastError()}`)
     return this.#linked(link)
   }
@@ -254,8 +279,8 @@ export class BpfMap {
   /** Bytes of a value; of a per-processor map: of one processor's. */
   readonly valueSize: number
   readonly maxEntries: number
+  readonly fd: number
   readonly #native: NativeFunctions
-  readonly #fd: number
   /** Of {@link batches}, for the next reading: as much garbage at each would weigh more than what stays. */
   #batch = { keys: new Uint8Array(0), values: new Uint8Array(0) }
 
@@ -265,24 +290,24 @@ export class BpfMap {
     this.keySize = native.bpf_map__key_size(map)
     this.valueSize = native.bpf_map__value_size(map)
     this.maxEntries = native.bpf_map__max_entries(map)
-    this.#fd = native.bpf_map__fd(map)
+    this.fd = native.bpf_map__fd(map)
   }
 
   /** Copies the value of `key` into `value`; false when there is none. */
   lookup(key: Uint8Array, value: Uint8Array): boolean {
-    const result = this.#native.bpf_map_lookup_elem(this.#fd, key, value)
+    const result = this.#native.bpf_map_lookup_elem(this.fd, key, value)
     if (result < 0 && -result !== constants.errno.ENOENT) throw this.#error('read', result)
     return result === 0
   }
 
   update(key: Uint8Array, value: Uint8Array): void {
-    const result = this.#native.bpf_map_update_elem(this.#fd, key, value, 0n)
+    const result = this.#native.bpf_map_update_elem(this.fd, key, value, 0n)
     if (result < 0) throw this.#error('write', result)
   }
 
   /** False when there was none. */
   delete(key: Uint8Array): boolean {
-    const result = this.#native.bpf_map_delete_elem(this.#fd, key)
+    const result = this.#native.bpf_map_delete_elem(this.fd, key)
     if (result < 0 && -result !== constants.errno.ENOENT) throw this.#error('delete from', result)
     return result === 0
   }
@@ -301,7 +326,7 @@ export class BpfMap {
     for (let most = entries, end = false; !end;) {
       const { keys, values } = this.#room(most, bytesPerValue)
       length[0] = most
-      const result = this.#native.bpf_map_lookup_batch(this.#fd, start, cursor, keys, values, length, null)
+      const result = this.#native.bpf_map_lookup_batch(this.fd, start, cursor, keys, values, length, null)
       if (-result === constants.errno.ENOSPC && most < this.maxEntries) {
         most = Math.min(this.maxEntries, most * 2)
         continue
@@ -330,7 +355,7 @@ export class BpfMap {
   /** Maps a part of what the kernel shows of a map into this process. */
   mapMemory(length: number, offset: number, writable: boolean): MappedMap {
     const protection = protRead | (writable ? protWrite : 0)
-    const address = this.#native.mmap(null, length, protection, mapShared, this.#fd, offset)
+    const address = this.#native.mmap(null, length, protection, mapShared, this.fd, offset)
     if (address === null || address === mapFailed)
       throw new BpfError('bpf_no_memory', `Cannot map ${length} bytes of ${this.name}`)
     return new MappedMap(this.#native, address, length)

@@ -40,6 +40,7 @@ export interface NativeFunctions {
     offset: number,
   ): Pointer
   bpf_program__set_autoload(program: Pointer, load: boolean): number
+  bpf_program__attach_cgroup(program: Pointer, cgroup: number): Pointer
   bpf_link__destroy(link: Pointer): number
   bpf_map__fd(map: Pointer): number
   bpf_map__key_size(map: Pointer): number
@@ -59,6 +60,17 @@ export interface NativeFunctions {
     options: null,
   ): number
   bpf_obj_get_info_by_fd(fd: number, info: Uint8Array, length: Uint32Array): number
+  bpf_prog_attach(fd: number, target: number, type: number, flags: number): number
+  bpf_prog_query(
+    target: number,
+    type: number,
+    flags: number,
+    attachFlags: null,
+    ids: Uint32Array,
+    count: Uint32Array,
+  ): number
+  bpf_prog_get_next_id(id: number, next: Uint32Array): number
+  bpf_prog_get_fd_by_id(id: number): number
   bpf_prog_test_run_opts(fd: number, options: TestRunOptions): number
   btf__load_vmlinux_btf(): Pointer
   btf__find_by_name_kind(btf: Pointer, name: string, kind: number): number
@@ -67,6 +79,7 @@ export interface NativeFunctions {
   vsnprintf(buffer: Uint8Array, size: number, format: Pointer, values: Pointer): number
   mmap(address: null, length: number, protection: number, flags: number, fd: number, offset: number): Pointer
   munmap(address: Pointer, length: number): number
+  close(fd: number): number
 }
 
 /** Severity of libbpf's messages: enum libbpf_print_level. */
@@ -110,6 +123,7 @@ const declarations: Record<keyof NativeFunctions, string> = {
   bpf_program__attach_uprobe:
     'void *bpf_program__attach_uprobe(void *program, bool at_return, int pid, const char *path, size_t offset)',
   bpf_program__set_autoload: 'int bpf_program__set_autoload(void *program, bool load)',
+  bpf_program__attach_cgroup: 'void *bpf_program__attach_cgroup(void *program, int cgroup)',
   bpf_link__destroy: 'int bpf_link__destroy(void *link)',
   bpf_map__fd: 'int bpf_map__fd(void *map)',
   bpf_map__key_size: 'uint32 bpf_map__key_size(void *map)',
@@ -122,6 +136,11 @@ const declarations: Record<keyof NativeFunctions, string> = {
   bpf_map_lookup_batch:
     'int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, void *count, void *options)',
   bpf_obj_get_info_by_fd: 'int bpf_obj_get_info_by_fd(int fd, void *info, void *length)',
+  bpf_prog_attach: 'int bpf_prog_attach(int fd, int target, int type, uint32 flags)',
+  bpf_prog_query:
+    'int bpf_prog_query(int target, int type, uint32 flags, void *attachFlags, void *ids, void *count)',
+  bpf_prog_get_next_id: 'int bpf_prog_get_next_id(uint32 id, void *next)',
+  bpf_prog_get_fd_by_id: 'int bpf_prog_get_fd_by_id(uint32 id)',
   bpf_prog_test_run_opts: 'int bpf_prog_test_run_opts(int fd, _Inout_ bpf_test_run_opts *options)',
   btf__load_vmlinux_btf: 'void *btf__load_vmlinux_btf()',
   btf__find_by_name_kind: 'int btf__find_by_name_kind(void *btf, const char *name, uint32 kind)',
@@ -130,9 +149,10 @@ const declarations: Record<keyof NativeFunctions, string> = {
   vsnprintf: 'int vsnprintf(void *buffer, size_t size, void *format, void *values)',
   mmap: 'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64 offset)',
   munmap: 'int munmap(void *address, size_t length)',
+  close: 'int close(int fd)',
 }
 
-const ofTheCLibrary: ReadonlySet<string> = new Set(['vsnprintf', 'mmap', 'munmap'])
+const ofTheCLibrary: ReadonlySet<string> = new Set(['vsnprintf', 'mmap', 'munmap', 'close'])
 
 /** By path, so that a process loads each library once however many objects use it. */
 const loaded = new Map<string, Libbpf>()

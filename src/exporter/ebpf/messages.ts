@@ -8,6 +8,7 @@ import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'
 import type { StackReaderOptions, StackReading } from './stack-reader.ts'
 import type { TlsLibrary } from './tls-probes.ts'
+import type { SockopsContainer, SockopsOptions, SockopsReading } from './sockops-program.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 
 /** What the worker can be asked for, by name: what it is given and what it answers. */
@@ -43,6 +44,14 @@ export interface Calls {
   openStack: { given: Omit<StackReaderOptions, 'log'>; answer: undefined }
   /** `namespaces`: inodes of those that are watched from now on. */
   readStack: { given: { namespaces: readonly number[] }; answer: StackReading }
+  /** Loads the programs that short-cut connections. Before any of the following. */
+  openSockops: { given: Omit<SockopsOptions, 'log'>; answer: undefined }
+  /** Answers with the programs of somebody else that are in the way. */
+  watchSockops: { given: { containers: readonly SockopsContainer[] }; answer: readonly string[] }
+  readSockops: { given: undefined; answer: SockopsReading }
+  haltSockops: { given: undefined; answer: undefined }
+  /** After the halt: how many sockets could not be given back yet. */
+  releaseSockops: { given: undefined; answer: number }
   /** Releases all that is loaded, and ends the worker. */
   close: { given: undefined; answer: undefined }
 }

@@ -12,6 +12,7 @@ import type { Answer, CallName, Calls, Request, SocketReading } from './messages
 import { returnFreeMemory } from './libbpf.ts'
 import { RequestReader } from './request-reader.ts'
 import { StackReader } from './stack-reader.ts'
+import { SockopsPrograms } from './sockops-program.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
 import { TcpHealthReader } from './tcp-health-reader.ts'
 
@@ -40,6 +41,7 @@ let sockets: SocketTableReader | undefined
 let health: TcpHealthReader | undefined
 let requests: RequestReader | undefined
 let stack: StackReader | undefined
+let sockops: SockopsPrograms | undefined
 
 const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[N]['answer'] } = {
   openSockets: (options) => {
@@ -79,6 +81,17 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
     reader.watch(namespaces)
     return reader.read()
   },
+  openSockops: (options) => {
+    sockops ??= owned.use(new SockopsPrograms({ ...options, log }))
+    return undefined
+  },
+  watchSockops: ({ containers }) => opened(sockops).watch(containers),
+  readSockops: () => opened(sockops).read(),
+  haltSockops: () => {
+    opened(sockops).halt()
+    return undefined
+  },
+  releaseSockops: () => opened(sockops).release(),
   close: () => {
     owned.dispose()
     port.close()
@@ -115,6 +128,6 @@ port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })
-    if ([sockets, health, requests, stack].every((reader) => reader === undefined)) port.close()
+    if ([sockets, health, requests, stack, sockops].every((reader) => reader === undefined)) port.close()
   }
 })
