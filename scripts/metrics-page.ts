@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import { createRegistry } from '../src/common/metrics.ts'
 import { ExporterMetrics } from '../src/exporter/metrics.ts'
 import { RequestMetrics } from '../src/exporter/requests/metrics.ts'
+import { SockopsMetrics } from '../src/exporter/sockops/metrics.ts'
 import { ProxyMetrics } from '../src/proxy/metrics.ts'
 import { registrarMetrics } from '../src/registrar/metrics.ts'
 import { peerInfoHelp, peerInfoLabels, peerInfoName } from '../src/registrar/peer-metrics.ts'
@@ -58,6 +59,7 @@ export function metricsMarkdown(): string {
   const exporter = own('exporter', (registry) => {
     new ExporterMetrics(registry)
     new RequestMetrics(registry)
+    new SockopsMetrics(registry)
   })
   return `# Metrics
 

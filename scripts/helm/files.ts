@@ -110,6 +110,7 @@ are in), since helm keeps its release in a namespace that must exist already. Wi
 | \`components/peer-info\`                   | \`peerInfo.enabled: true\`                                    |
 | \`components/capture\`                     | \`capture.enabled: true\`                                     |
 | \`components/requests-tls\` | \`requestsTls.enabled: true\` |
+| \`components/sockops\`                     | \`sockops.enabled: true\`                                     |
 | \`components/microk8s\`                    | \`microk8s.enabled: true\`                                    |
 
 **Secrets** are never values: \`kubectl -n podsonar create secret generic podsonar-consul --from-file=token\` for Consul's

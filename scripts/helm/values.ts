@@ -164,6 +164,12 @@ export const values: ValueSchema = group('Values of the chart podsonar.', {
   requestsTls: group('Requests of chosen pods within TLS (docs/requests.md).', {
     enabled: flag('OBSERVE_TLS, with the capability that it needs.', false),
   }),
+  sockops: group(
+    'Connections of chosen pods handed from socket to socket (docs/sockops.md, to be read before).',
+    {
+      enabled: flag('SOCKOPS, with the capabilities that it needs.', false),
+    },
+  ),
   microk8s: group('For nodes of microk8s.', {
     enabled: flag('Mount the folder where its containerd listens. Other nodes do not have it.', false),
   }),

@@ -192,7 +192,10 @@ export class SockopsPrograms implements Disposable {
 
   *#chosen(): Generator<{ readonly cgroupId: number; readonly calls: readonly ExcludingCall[] }> {
     for (const { keys, values, length } of this.#maps.chosen.batches(sweepBatch, sockopsChosenSize)) {
-      const [ids, entries] = [new DataView(keys.buffer, keys.byteOffset), new DataView(values.buffer, values.byteOffset)]
+      const [ids, entries] = [
+        new DataView(keys.buffer, keys.byteOffset),
+        new DataView(values.buffer, values.byteOffset),
+      ]
       for (let k = 0; k < length; k += 1)
         yield {
           cgroupId: Number(ids.getBigUint64(k * 8, true)),

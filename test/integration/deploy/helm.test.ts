@@ -44,6 +44,7 @@ const components: Readonly<Record<string, ChartValues>> = {
   'peer-info': { peerInfo: { enabled: true } },
   capture: { capture: { enabled: true } },
   'requests-tls': { requestsTls: { enabled: true } },
+  sockops: { sockops: { enabled: true } },
   microk8s: { microk8s: { enabled: true } },
 }
 

@@ -182,6 +182,24 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
     expect(exporterOf(objectsOf('overlays/catalog'))).toEqual([false, false])
   }, 120_000)
 
+  it('gives the exporter what short-cutting connections needs with its component, and only then', async () => {
+    await using folder = await TemporaryFolder.create('sockops')
+    const path = (one: string): string => relative(realpathSync(folder.path), `${root}${one}`)
+    const kustomization = { resources: [path('overlays/catalog')], components: [path('components/sockops')] }
+    await writeFile(join(folder.path, 'kustomization.yaml'), JSON.stringify(kustomization))
+    const exporterOf = (objects: readonly KubernetesObject[]): [string | undefined, ...boolean[]] => {
+      const pod = workloads(objects)['podsonar-exporter']?.pod
+      if (pod === undefined) throw new Error('no exporter')
+      const rights = JSON.stringify(pod.containers[0]?.securityContext)
+      const { SOCKOPS } = environment(objects, pod)
+      return [SOCKOPS, rights.includes('NET_ADMIN'), rights.includes('SYS_ADMIN')]
+    }
+    const objects = await renderKustomization(folder.path)
+    expect(typeErrors(objects)).toEqual([])
+    expect(exporterOf(objects)).toEqual(['true', true, true])
+    expect(exporterOf(objectsOf('overlays/catalog'))).toEqual([undefined, false, false])
+  }, 120_000)
+
   it('holds only objects that the schemas of current Kubernetes accept', async () => {
     for (const objects of Object.values(rendered)) {
       for (const object of objects) {

@@ -105,7 +105,7 @@ describeWith(['root', 'containerd', 'bpf'], 'connections of pods on a real conta
       join(folder.path, '1/net/dev'),
       'Inter-|  Receive\n face |bytes\n    lo: 0 0\ncilium_host: 0 0\n',
     )
-    writeFileSync(join(folder.path, 'stat'), 'btime 0\n')
+    writeFileSync(join(folder.path, 'stat'), 'cpu  0\n')
     await using exporter = await Program.start(['exporter'], {
       ...settings('/nowhere/containerd.sock'),
       PROC_PATH: folder.path,
