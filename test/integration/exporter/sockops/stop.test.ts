@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { Process, run } from '../../../../lab/process.ts'
+import { run, type Process } from '../../../../lab/process.ts'
 import { ShortCutCgroup } from '../../../../lab/short-cut-cgroup.ts'
 import { waitFor } from '../../../../lab/wait.ts'
 import { describeWith } from '../../../setup/needs.ts'
