@@ -51,13 +51,13 @@ module.exports = {
       name: 'common-and-config-are-below-all',
       severity: 'error',
       from: { path: '^src/(common|config)/' },
-      to: { path: '^src/(kubernetes|registrar|proxy|exporter|capture)/' },
+      to: { path: '^src/(kubernetes|registrar|proxy|exporter|capture|monitor)/' },
     },
     {
       name: 'kubernetes-is-below-the-modes',
       severity: 'error',
       from: { path: '^src/kubernetes/' },
-      to: { path: '^src/(registrar|proxy|exporter|capture)/' },
+      to: { path: '^src/(registrar|proxy|exporter|capture|monitor)/' },
     },
     {
       name: 'main-imports-modes-dynamically',
@@ -65,7 +65,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/main\\.ts$' },
       to: {
-        path: '^src/(registrar|proxy|exporter|capture|kubernetes)/',
+        path: '^src/(registrar|proxy|exporter|capture|monitor|kubernetes)/',
         dependencyTypesNot: ['dynamic-import', 'type-only'],
       },
     },

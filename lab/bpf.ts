@@ -22,6 +22,7 @@ const objects: Readonly<Record<string, { source: string; defines: readonly strin
   requests: { source: 'requests.bpf.c', defines: [] },
   stack: { source: 'stack.bpf.c', defines: [] },
   sockops: { source: 'sockops.bpf.c', defines: [] },
+  'connection-events': { source: 'connection-events.bpf.c', defines: [] },
 }
 
 const flags = ['-O2', '-g', '-Wall', '-Werror', '-target', 'bpf']

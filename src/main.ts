@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { describeError, SettingsError } from './common/errors.ts'
 import { aborted, type ModeContext, type RunningMode } from './common/lifecycle.ts'
-import { createLogger } from './common/logger.ts'
+import { createLogger, type Logger } from './common/logger.ts'
 import { version } from './common/version.ts'
 import { askHealth } from './common/web/health.ts'
-import { loadCaptureEnvironment } from './config/capture-environment.ts'
+import { loadCaptureEnvironment, loadMonitorEnvironment } from './config/capture-environment.ts'
 import { helpText } from './config/help.ts'
 import { loadInvocation, type Invocation } from './config/load.ts'
 import { runningArguments } from './config/running-arguments.ts'
@@ -19,6 +19,7 @@ type ModeInvocation = Exclude<Invocation, { command: 'help' | 'version' }>
 async function main(): Promise<number> {
   const [first, ...rest] = process.argv.slice(2)
   if (first === 'capture') return capture(rest)
+  if (first === 'monitor') return monitor(rest)
   let invocation: Invocation
   try {
     invocation = loadInvocation(asked(process.argv.slice(2)), process.env)
@@ -70,9 +71,20 @@ async function healthcheck({ mode, config }: ModeInvocation): Promise<number> {
 /** `podsonar capture` has a command line of its own: a filter is no setting. */
 async function capture(args: readonly string[]): Promise<number> {
   const { captureCommand } = await import('./capture/command.ts')
+  return tool((log) => captureCommand(args, loadCaptureEnvironment(process.env), log, stopSignal()))
+}
+
+/** `podsonar monitor`, likewise. */
+async function monitor(args: readonly string[]): Promise<number> {
+  const { monitorCommand } = await import('./monitor/command.ts')
+  return tool((log) => monitorCommand(args, loadMonitorEnvironment(process.env), log, stopSignal()))
+}
+
+/** Does the work of a tool for people, and turns its errors into a sentence and an exit status. */
+async function tool(work: (log: Logger) => Promise<number>): Promise<number> {
   const log = await createLogger({ level: 'warn', format: process.stderr.isTTY ? 'text' : 'json' })
   try {
-    return await captureCommand(args, loadCaptureEnvironment(process.env), log, stopSignal())
+    return await work(log)
   } catch (error) {
     process.stderr.write(`podsonar: ${describeError(error)}\n`)
     return error instanceof SettingsError ? 2 : 1

@@ -1,10 +1,11 @@
 import { SettingsError } from '../common/errors.ts'
 import { exporterSettings } from './exporter-settings.ts'
 import { kubernetesSettings } from './common-settings.ts'
-import type { Setting } from './setting.ts'
+import type { Setting, Settings, Values } from './setting.ts'
+import { sidecarSettings } from './sidecar-settings.ts'
 
 /** The settings that `podsonar capture` shares with the exporter and the modes that know Kubernetes. */
-const settings = {
+const captureSettings = {
   procPath: exporterSettings.procPath,
   choice: exporterSettings.runtime,
   endpoints: exporterSettings.runtimeEndpoints,
@@ -12,14 +13,30 @@ const settings = {
   kubeconfig: kubernetesSettings.kubeconfig,
 } as const
 
-type CaptureEnvironment = {
-  readonly [K in keyof typeof settings]: (typeof settings)[K] extends Setting<infer T> ? T : never
+/** Those that `podsonar monitor` shares with the exporter, and its own. */
+const monitorSettings = {
+  procPath: exporterSettings.procPath,
+  cgroupPath: exporterSettings.cgroupPath,
+  choice: exporterSettings.runtime,
+  endpoints: exporterSettings.runtimeEndpoints,
+  libbpf: exporterSettings.libbpfPath,
+  nodeName: exporterSettings.nodeName,
+  ...sidecarSettings,
+} as const
+
+/** What `podsonar capture` reads of the environment. @throws SettingsError with every problem found */
+export function loadCaptureEnvironment(environment: Environment): Values<typeof captureSettings> {
+  return load(captureSettings, environment)
 }
 
-/** @throws SettingsError with every problem found */
-export function loadCaptureEnvironment(
-  environment: Readonly<Record<string, string | undefined>>,
-): CaptureEnvironment {
+/** What `podsonar monitor` reads of the environment. @throws SettingsError with every problem found */
+export function loadMonitorEnvironment(environment: Environment): Values<typeof monitorSettings> {
+  return load(monitorSettings, environment)
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+function load<S extends Settings>(settings: S, environment: Environment): Values<S> {
   const problems: string[] = []
   const entries = Object.entries(settings).map(([name, one]: [string, Setting<unknown>]) => {
     const text = environment[one.env]?.trim()
@@ -30,5 +47,5 @@ export function loadCaptureEnvironment(
     return [name, value]
   })
   if (problems.length > 0) throw new SettingsError(problems)
-  return Object.fromEntries(entries) as CaptureEnvironment
+  return Object.fromEntries(entries) as Values<S>
 }

@@ -58,6 +58,7 @@ ${Object.entries(commands)
   .map(([name, doc]) => `  ${`podsonar ${name} [MODE] [flags]`.padEnd(31)}${doc}`)
   .join('\n')}
   podsonar capture POD [filter]  show the packets of a pod; see podsonar capture --help
+  podsonar monitor SCOPE         show what one pod of this node does; see podsonar monitor --help
   podsonar --version | --help
 
 Modes:

@@ -26,6 +26,7 @@ import { tcpCollector, udpCollector } from './collectors/socket-usage.ts'
 import { ContainerCache } from './container-cache.ts'
 import { falconValues, type FalconValue } from './core/falcon.ts'
 import { LabelMaker } from './core/labels.ts'
+import { encodeSpans } from './core/requests/spans.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
 import type { RequestReading } from './ebpf/request-reader.ts'
 import { openStack } from './ebpf/stack-source.ts'
@@ -135,7 +136,7 @@ export async function startExporter(
   if (observer !== undefined && config.otlpEndpoint !== undefined)
     owned.use(
       new SpanExporter({
-        ...{ endpoint: config.otlpEndpoint, log },
+        ...{ endpoint: config.otlpEndpoint, log, encode: encodeSpans },
         take: async (stopped) => {
           const { spans, dropped } = await observer.takeSpans(stopped)
           requestMetrics.spans('dropped', dropped)

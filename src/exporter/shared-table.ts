@@ -1,4 +1,3 @@
-import type { Snapshot } from './core/containers.ts'
 import type { NamespaceTarget, SocketTable, SocketTableSource } from './core/socket-table.ts'
 
 /** A table from /proc is kept for this many times the duration of its reading. */
@@ -33,7 +32,7 @@ export class SharedTable {
    * The table now; from /proc one that is at most {@link throttle} times as old as its reading took. Collectors that ask
    * at the same time share one reading.
    */
-  async read({ namespaces }: Snapshot): Promise<SocketTable> {
+  async read({ namespaces }: { readonly namespaces: readonly NamespaceTarget[] }): Promise<SocketTable> {
     if (this.#reading !== undefined) return this.#reading
     if (this.#last !== undefined && this.#isFresh(this.#last)) return this.#last.table
     this.#reading = this.#read(namespaces.map(({ inode, pids }) => ({ inode, pids })))

@@ -34,13 +34,16 @@ export function stackCollector({ source, choice, labels, onReading }: StackColle
       }
       const reading = await source.read([...owners.keys()], signal)
       onReading(reading.lost)
-      return render(reading, owners)
+      return stackFamilies(reading, owners)
     },
   }
 }
 
 /** @param owners rendered labels by network namespace */
-function render({ times, interfaces, drops }: StackReading, owners: ReadonlyMap<number, string>): Family[] {
+export function stackFamilies(
+  { times, interfaces, drops }: StackReading,
+  owners: ReadonlyMap<number, string>,
+): Family[] {
   const duration = new Family(
     'podsonar_stack_duration_seconds',
     'histogram',

@@ -1,16 +1,19 @@
-/** Sends spans of watched requests to an OTLP/HTTP receiver: https://opentelemetry.io/docs/specs/otlp/#otlphttp. */
+/** Sends spans to an OTLP/HTTP receiver: https://opentelemetry.io/docs/specs/otlp/#otlphttp. */
 import { Backoff } from '../../common/backoff.ts'
 import { describeError } from '../../common/errors.ts'
 import { pause } from '../../common/lifecycle.ts'
 import type { Logger } from '../../common/logger.ts'
 import { version } from '../../common/version.ts'
-import { encodeSpans, type Attributes, type ExchangeSpan } from '../core/requests/spans.ts'
+import type { Attributes, EncodeOptions } from '../core/requests/spans.ts'
 
-export interface SpanExporterOptions {
+/** `T`: what becomes spans. */
+export interface SpanExporterOptions<T> {
   /** As in OTEL_EXPORTER_OTLP_ENDPOINT: spans go to its /v1/traces. */
   readonly endpoint: string
   /** Gives the spans that have come about since it was last called. */
-  readonly take: (signal: AbortSignal) => Promise<readonly ExchangeSpan[]>
+  readonly take: (signal: AbortSignal) => Promise<readonly T[]>
+  /** Makes an ExportTraceServiceRequest of them. */
+  readonly encode: (spans: readonly T[], options: EncodeOptions) => Uint8Array<ArrayBuffer>
   /** Attributes of the resource that an owner is. */
   readonly resourceOf: (owner: string) => Attributes
   /** Told of spans by what became of them. */
@@ -26,14 +29,14 @@ const attempts = 4
 /** What the specification calls retryable. */
 const retryable: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
-export class SpanExporter implements AsyncDisposable {
-  readonly #options: SpanExporterOptions
+export class SpanExporter<T> implements AsyncDisposable {
+  readonly #options: SpanExporterOptions<T>
   readonly #url: string
   readonly #stopped = new AbortController()
   readonly #running: Promise<void>
   #failing = false
 
-  constructor(options: SpanExporterOptions) {
+  constructor(options: SpanExporterOptions<T>) {
     this.#options = options
     this.#url = `${options.endpoint.replace(/\/+$/, '')}/v1/traces`
     this.#running = this.#run()
@@ -53,9 +56,9 @@ export class SpanExporter implements AsyncDisposable {
     }
   }
 
-  async #send(spans: readonly ExchangeSpan[], signal: AbortSignal): Promise<void> {
-    const { resourceOf, onSpans } = this.#options
-    const body = encodeSpans(spans, {
+  async #send(spans: readonly T[], signal: AbortSignal): Promise<void> {
+    const { resourceOf, onSpans, encode } = this.#options
+    const body = encode(spans, {
       ...{ resourceOf, version, unixOffsetNs: BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint() },
       random: (into) => crypto.getRandomValues(into),
     })

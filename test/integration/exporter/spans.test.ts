@@ -4,6 +4,7 @@ import { waitFor } from '../../../lab/wait.ts'
 import { silentLogger } from '../../../src/common/logger.ts'
 import type { Exchange } from '../../../src/exporter/core/requests/exchange.ts'
 import { isTraced, type ExchangeSpan } from '../../../src/exporter/core/requests/spans.ts'
+import { encodeSpans } from '../../../src/exporter/core/requests/spans.ts'
 import { SpanExporter } from '../../../src/exporter/requests/span-exporter.ts'
 
 const traceId = '0af7651916cd43dd8448eb211c80319c'
@@ -37,6 +38,7 @@ async function sent(
   const outcome = { exported: 0, dropped: 0 }
   let waiting = spans
   await using _exporter = new SpanExporter({
+    encode: encodeSpans,
     endpoint: `${receiver.endpoint}/`,
     take: () => {
       const taken = waiting

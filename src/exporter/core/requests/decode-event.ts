@@ -75,7 +75,8 @@ function wide(view: DataView, at: number): number {
   return view.getUint32(at + 4, true) * 4_294_967_296 + view.getUint32(at, true)
 }
 
-function addressText(bytes: Uint8Array, isIpv6: boolean): string {
+/** An address of sixteen octets as text; of IPv4 the first four count. */
+export function addressText(bytes: Uint8Array, isIpv6: boolean): string {
   if (!isIpv6) return bytes.subarray(0, 4).join('.')
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
   return formatAddress(Int32Array.from([0, 4, 8, 12], (at) => view.getInt32(at)))

@@ -134,7 +134,7 @@ function attributesOf(
 }
 
 /** KeyValue and AnyValue of opentelemetry/proto/common/v1/common.proto. */
-function writeAttributes(writer: ProtobufWriter, field: number, attributes: Attributes): void {
+export function writeAttributes(writer: ProtobufWriter, field: number, attributes: Attributes): void {
   for (const [key, value] of Object.entries(attributes))
     writer.message(field, (pair) =>
       pair.text(1, key).message(2, (any) => {

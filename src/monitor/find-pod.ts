@@ -1,0 +1,119 @@
+/** The pod that is asked for, on this node: pod → containers → processes, cgroups and network namespace. */
+import { PodsonarError } from '../common/errors.ts'
+import { matchesSelector } from '../common/label-selector.ts'
+import type { Logger } from '../common/logger.ts'
+import { Cgroupfs } from '../exporter/cgroupfs.ts'
+import { ContainerCache } from '../exporter/container-cache.ts'
+import type { NetworkNamespace, Pod } from '../exporter/core/containers.ts'
+import { Procfs } from '../exporter/procfs.ts'
+import { Runtimes, type RuntimesOptions } from '../exporter/runtimes/runtimes.ts'
+import type { MonitorCommand } from './core/arguments.ts'
+import { parseFibTrie, parseIfInet6 } from './core/parse-addresses.ts'
+import { isSidecar, type MonitoredPod, type SidecarRules } from './core/pod.ts'
+
+export interface PodFinderOptions extends Omit<RuntimesOptions, 'log'> {
+  readonly procPath: string
+  readonly cgroupPath: string
+  readonly sidecars: SidecarRules
+  readonly log: Logger
+}
+
+/** What identifies the pod that is asked for. */
+export type WantedPod = Pick<MonitorCommand, 'namespace' | 'pod'>
+
+export class PodFinder implements Disposable {
+  readonly procfs: Procfs
+  readonly #runtimes: Runtimes
+  readonly #cgroupfs: Cgroupfs
+  readonly #containers: ContainerCache
+  readonly #sidecars: SidecarRules
+
+  /** @throws SettingsError when PROC_PATH is none */
+  constructor({ procPath, cgroupPath, sidecars, ...settings }: PodFinderOptions) {
+    this.procfs = Procfs.open(procPath)
+    this.#runtimes = new Runtimes(settings)
+    this.#cgroupfs = new Cgroupfs(cgroupPath)
+    this.#sidecars = sidecars
+    const { procfs } = this
+    const parts = { procfs, runtimes: this.#runtimes, cgroupfs: this.#cgroupfs }
+    this.#containers = new ContainerCache({ ...parts, onSkipped: () => undefined })
+  }
+
+  /**
+   * @param node what this node is called
+   * @throws PodsonarError `no_such_pod`, `several_pods`, `host_network`, `no_containers`, `no_runtime`, and what reading
+   *   /proc throws for a process that is gone
+   */
+  async find(wanted: WantedPod, node: string): Promise<MonitoredPod> {
+    const { namespaces } = await this.#containers.refresh()
+    const found = namespaces.flatMap((namespace) =>
+      namespace.pod !== undefined && isWanted(wanted, namespace.pod)
+        ? [{ namespace, pod: namespace.pod }]
+        : [],
+    )
+    const [first, ...others] = found
+    if (first === undefined) throw this.#missing(wanted, namespaces)
+    if (others.length > 0)
+      throw new PodsonarError(
+        'several_pods',
+        `Cannot choose a pod: ${found.map(({ pod }) => pod.name).join(', ')} have these labels, expected one on this node`,
+      )
+    return this.#describe(first.namespace, first.pod, node)
+  }
+
+  [Symbol.dispose](): void {
+    this.#runtimes[Symbol.dispose]()
+  }
+
+  #describe({ inode, pids, containers }: NetworkNamespace, pod: Pod, node: string): MonitoredPod {
+    const [pid] = pids
+    if (pid === undefined || containers.length === 0)
+      throw new PodsonarError(
+        'no_containers',
+        `Cannot look at pod ${pod.namespace}/${pod.name}: none of its containers runs at the moment`,
+      )
+    const { procfs } = this
+    const { namespace, name, uid } = pod
+    return {
+      ...{ node, namespace, name, uid, networkNamespace: inode, pid },
+      runtime: this.#runtimes.statuses.map((status) => `${status.name} ${status.version}`).join(', '),
+      addresses: [
+        ...parseFibTrie(procfs.text(pid, 'net/fib_trie')),
+        ...parseIfInet6(procfs.optionalText(pid, 'net/if_inet6') ?? ''),
+      ],
+      containers: containers.map((container) => ({
+        ...{ name: container.name, image: container.image, pid: container.pid },
+        cgroupIds:
+          container.cgroupId === 0 ? [] : [container.cgroupId, ...this.#cgroupfs.idsBelow(container.cgroups)],
+        isSidecar: isSidecar(this.#sidecars, container.name, container.image),
+      })),
+    }
+  }
+
+  /** Why there is no such pod, with what there is. */
+  #missing({ namespace, pod }: WantedPod, namespaces: readonly NetworkNamespace[]): PodsonarError {
+    const text = 'name' in pod ? `${namespace}/${pod.name}` : `${namespace} with ${pod.text}`
+    const onHost = namespaces
+      .filter(({ host }) => host)
+      .flatMap(({ containers }) => containers)
+      .some((container) => container.pod !== undefined && isWanted({ namespace, pod }, container.pod))
+    if (onHost)
+      return new PodsonarError(
+        'host_network',
+        `Cannot look at pod ${text}: it uses the network of its node, where everybody's packets are; expected a pod with a network of its own`,
+      )
+    const there = namespaces.flatMap((one) =>
+      one.pod === undefined || one.pod.namespace !== namespace ? [] : [one.pod.name],
+    )
+    const known =
+      there.length === 0
+        ? 'this node has none in that namespace'
+        : `there are ${there.slice(0, 20).join(', ')}`
+    return new PodsonarError('no_such_pod', `Cannot find pod ${text} on this node: ${known}`)
+  }
+}
+
+function isWanted({ namespace, pod: wanted }: WantedPod, pod: Pod): boolean {
+  if (pod.namespace !== namespace) return false
+  return 'name' in wanted ? pod.name === wanted.name : matchesSelector(wanted.selector, pod.labels)
+}

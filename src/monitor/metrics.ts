@@ -1,0 +1,130 @@
+/** What is seen of a pod as metrics: for a scrape of --exporter-port, and for a Pushgateway. */
+import { Counter, Gauge, Histogram, Pushgateway, Registry } from 'prom-client'
+import { describeError, PodsonarError } from '../common/errors.ts'
+import { version } from '../common/version.ts'
+import type { Exchange } from '../exporter/core/requests/exchange.ts'
+import { durationBounds } from '../exporter/core/requests/series.ts'
+import type { ConnectionChange } from './core/connection-tracker.ts'
+import type { MonitoredPod } from './core/pod.ts'
+import type { SidecarSign } from './core/sidecar.ts'
+import { kindOf, pathOf, statusOf } from './core/summary.ts'
+
+/** From 0.1 ms on: a sidecar and a connect within a pod are fast. In seconds. */
+const shortBounds = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
+/** Paths that are told apart at most. */
+const maxPaths = 200
+/** How long a push may take, in milliseconds. */
+const pushMs = 5_000
+
+export class MonitorMetrics {
+  readonly registry = new Registry()
+  readonly #events
+  readonly #connect
+  readonly #bytes
+  readonly #requests
+  readonly #sidecar
+  readonly #paths = new Set<string>()
+  readonly #pod: MonitoredPod
+
+  constructor(pod: MonitoredPod) {
+    this.#pod = pod
+    const registers = [this.registry]
+    this.registry.setDefaultLabels({ namespace: pod.namespace, pod: pod.name, node: pod.node })
+    new Gauge({
+      name: 'podsonar_build_info',
+      help: 'Always 1; the labels say which podsonar this is.',
+      labelNames: ['version', 'mode'],
+      registers,
+    }).set({ version, mode: 'monitor' }, 1)
+    this.#events = new Counter({
+      name: 'podsonar_monitor_connection_events_total',
+      help: 'What happened to TCP connections of the pod, by event and by whom the connection is between.',
+      labelNames: ['event', 'leg'],
+      registers,
+    })
+    this.#connect = new Histogram({
+      name: 'podsonar_monitor_connect_duration_seconds',
+      help: 'Time from connect to established of outbound TCP connections.',
+      labelNames: ['leg'],
+      buckets: shortBounds,
+      registers,
+    })
+    this.#bytes = new Counter({
+      name: 'podsonar_monitor_connection_bytes_total',
+      help: 'Bytes of TCP connections that have ended, by direction.',
+      labelNames: ['direction', 'leg'],
+      registers,
+    })
+    this.#requests = new Histogram({
+      name: 'podsonar_monitor_request_duration_seconds',
+      help: 'HTTP requests and gRPC calls that the pod served and made.',
+      labelNames: ['kind', 'path', 'status'],
+      buckets: [...durationBounds],
+      registers,
+    })
+    if (!pod.containers.some(({ isSidecar }) => isSidecar)) return
+    const inside = new Histogram({
+      name: 'podsonar_sidecar_processing_duration_seconds',
+      help: "Time from a caller's connection to the sidecar to the sidecar's own connect to the service.",
+      buckets: shortBounds,
+      registers,
+    })
+    const connect = new Histogram({
+      name: 'podsonar_sidecar_connect_duration_seconds',
+      help: "Time from the sidecar's connect to the service until the connection stands.",
+      buckets: shortBounds,
+      registers,
+    })
+    const reused = new Counter({
+      name: 'podsonar_sidecar_reused_connections_total',
+      help: 'Connections at the sidecar without a counterpart, because one was kept and used again, by side.',
+      labelNames: ['side'],
+      registers,
+    })
+    this.#sidecar = { inside, connect, reused }
+  }
+
+  addConnection({ step, connection }: ConnectionChange): void {
+    const { leg = '', beganNs, stoodNs, bytesReceived, bytesSent } = connection
+    this.#events.inc({ event: step, leg })
+    if (step === 'connected' && beganNs !== undefined && stoodNs !== undefined)
+      this.#connect.observe({ leg }, (stoodNs - beganNs) / 1e9)
+    if (step !== 'closed') return
+    this.#bytes.inc({ direction: 'received', leg }, bytesReceived)
+    this.#bytes.inc({ direction: 'sent', leg }, bytesSent)
+  }
+
+  addExchange(exchange: Exchange): void {
+    const path = pathOf(exchange)
+    if (this.#paths.size < maxPaths) this.#paths.add(path)
+    const labels = {
+      kind: kindOf(exchange),
+      path: this.#paths.has(path) ? path : '~other',
+      status: statusOf(exchange),
+    }
+    const seconds = Math.max(0, exchange.endNs - exchange.startNs) / 1e9
+    for (let times = 0; times < exchange.weight; times += 1) this.#requests.observe(labels, seconds)
+  }
+
+  /** Nothing where the pod has no sidecar. */
+  addSidecar(sign: SidecarSign): void {
+    if ('reused' in sign) this.#sidecar?.reused.inc({ side: sign.reused })
+    else this.#sidecar?.[sign.what].observe(sign.ns / 1e9)
+  }
+
+  /** @throws PodsonarError `push_failed` */
+  async push(url: string): Promise<void> {
+    const gateway = new Pushgateway(url, { timeout: pushMs }, this.registry)
+    const { namespace, name } = this.#pod
+    try {
+      const { resp } = await gateway.push({
+        jobName: 'podsonar_monitor',
+        groupings: { namespace, pod: name },
+      })
+      const status = (resp as { statusCode?: number } | undefined)?.statusCode ?? 0
+      if (status >= 300) throw new Error(`status ${status}`)
+    } catch (error) {
+      throw new PodsonarError('push_failed', `Cannot push metrics to ${url}: ${describeError(error)}`)
+    }
+  }
+}
