@@ -56,7 +56,10 @@ export class PodFinder implements Disposable {
     if (others.length > 0)
       throw new PodsonarError(
         'several_pods',
-        `Cannot choose a pod: ${found.map(({ pod }) => pod.name).join(', ')} have these labels, expected one on this node`,
+        `Cannot choose a pod: ${found
+          .map(({ pod }) => pod.name)
+          .sort()
+          .join(', ')} have these labels, expected one on this node`,
       )
     return this.#describe(first.namespace, first.pod, node)
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -218,13 +219,18 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
     await waitFor('the server to answer', () => ask(`http://${pod.ip}:8080/`).then(() => true))
     const { PATH, HOME } = process.env
     const env = { PATH, HOME, RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), TERM: 'xterm' }
-    const command = `stty cols 90 rows 50; exec ${entry} monitor user http --pod-label app=web --namespace shop --seconds 6`
+    const command = `stty cols 90 rows 50; exec ${entry} monitor user http --pod-label app=web --namespace shop`
     await using terminal = await Process.start('terminal', 'script', ['-qec', command, '/dev/null'], { env })
     await waitFor('the summary', async () => {
       await ask(`http://${pod.ip}:8080/items/1`)
       return /all +\S+ +\d+ +0/.test(terminal.stdout)
     })
     expect(terminal.stdout).toContain('istio-proxy: process')
+    // What a Ctrl-C on the terminal sends to the program in it.
+    process.kill(
+      Number(readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').trim()),
+      'SIGINT',
+    )
     expect((await terminal.exited).code).toBe(0)
 
     const totals = terminal.stdout.slice(terminal.stdout.lastIndexOf('totals\x1b[K'))
