@@ -106,7 +106,7 @@ export const consulSettings = {
   }),
   consulDatacenter: optional({
     env: 'CONSUL_DATACENTER',
-    doc: 'The datacenter whose catalog is written.',
+    doc: 'The datacenter whose catalog is written. An agent keeps what it is given in its own.',
     defaultDoc: "that of the agent's",
     format: text,
   }),

@@ -27,7 +27,7 @@ export interface ListAndWatchOptions<T> extends ListQuery {
 /** A watch that ended sooner is not opened again at once: a server that ends each would be asked in a hot loop. */
 const shortWatchMs = 5_000
 /** So many changes of a list are told at a time. */
-const batchSize = 250
+const batchSize = 50
 /** A list whose continue token expired is begun again that often. */
 const listAttempts = 3
 

@@ -4,7 +4,15 @@ import { SimulatedKubernetes } from '../../../lab/kubernetes/simulated-kubernete
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { agentServices, marked, registrarSettings, untilReady } from '../../support/registrar.ts'
+import {
+  agentServices,
+  catalogBackend,
+  instancesOf,
+  marked,
+  readyz,
+  registrarSettings,
+  untilReady,
+} from '../../support/registrar.ts'
 
 const port9090 = marked({ port: '9090' })
 
@@ -140,6 +148,22 @@ describeWith(['consul'], 'options of the registrar', () => {
       'podsonar_peer_info{remote_addr="fd00:2::10",kind="service",namespace="default",name="web",workload=""} 1',
       'podsonar_peer_info{remote_addr="fd00:3::1",kind="node",namespace="",name="node-1",workload=""} 1',
     ])
+  })
+
+  it('CONSUL_DATACENTER names whose catalog is written, or is an error that says so', async () => {
+    await using consul = await Consul.start({ config: { datacenter: 'dc9' } })
+    await using kubernetes = await SimulatedKubernetes.start()
+    kubernetes.addNode({ name: 'node-1', internalIps: ['192.168.0.1'] })
+    const at = async (datacenter: string) => {
+      const more = { ...catalogBackend, CONSUL_DATACENTER: datacenter }
+      return Program.start(['registrar'], await registrarSettings(consul, kubernetes, more))
+    }
+    await using wrong = await at('dc1')
+    const reason = await waitFor('the reason', async () => (await readyz(wrong)).reasons['consul'])
+    expect(reason).toContain('No path to datacenter')
+    await using right = await at('dc9')
+    await untilReady(right)
+    expect(await instancesOf(consul, 'node--192.168.0.1')).toHaveLength(1)
   })
 
   it('writes readiness, and a flapping one at most every 30 s', async () => {
