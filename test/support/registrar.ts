@@ -62,7 +62,9 @@ export async function readyz(program: Program): Promise<ReadyBody> {
 
 /** Waits until the registrar says that everything is in place. */
 export async function untilReady(program: Program): Promise<void> {
-  await waitFor('the registrar to be ready', async () => (await readyz(program)).ready, { timeoutMs: 120_000 })
+  await waitFor('the registrar to be ready', async () => (await readyz(program)).ready, {
+    timeoutMs: 120_000,
+  })
 }
 
 /** The value of one sample of /metrics, by its name and labels as written there; 0 when it is absent. */
