@@ -81,17 +81,18 @@ export class Chain implements AsyncDisposable {
   /**
    * Applies an overlay through a kustomization like the one that docs/install.md shows, and waits until all is ready.
    *
-   * @param shared a Consul of the caller instead of a new one
+   * @param options.consul a Consul of the caller instead of a new one
+   * @param options.components names in deploy/kubernetes/components. @default none
    */
-  static async deploy(overlay: string, shared?: Consul): Promise<Chain> {
+  static async deploy(
+    overlay: string,
+    { consul: shared, components = [] }: { consul?: Consul; components?: readonly string[] } = {},
+  ): Promise<Chain> {
     await using owned = new AsyncDisposableStack()
     const consul = shared ?? owned.use(await Consul.start({ address: chainSettings.host }))
     const folder = owned.use(await TemporaryFolder.create('chain'))
-    await writeKustomization(folder.path, overlay, consul)
-    const versions = (await cluster(['api-versions'])).split('\n')
-    const rendered = await renderKustomization(folder.path)
-    const objects = rendered.filter(({ apiVersion }) => versions.includes(apiVersion))
-    const leftOut = rendered.filter((object) => !objects.includes(object)).map(({ kind }) => kind)
+    await writeKustomization(folder.path, overlay, consul, components)
+    const { objects, leftOut } = await knownToCluster(await renderKustomization(folder.path))
     owned.defer(async () => {
       await remove(objects)
     })
@@ -99,7 +100,7 @@ export class Chain implements AsyncDisposable {
     for (const workload of ['deployment/podsonar-registrar', 'deployment/podsonar-proxy'])
       await cluster(['-n', 'podsonar', 'rollout', 'status', workload, '--timeout=180s'])
     await cluster(['-n', 'podsonar-exporter', 'rollout', 'status', 'ds/podsonar-exporter', '--timeout=180s'])
-    return new Chain(owned.move(), consul, overlay, { objects, leftOut: [...new Set(leftOut)] })
+    return new Chain(owned.move(), consul, overlay, { objects, leftOut })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -119,11 +120,29 @@ export async function list<T>(resource: string): Promise<T[]> {
   return answer.items
 }
 
-/** Applies objects, with a file in `folder`. */
-export async function apply(folder: string, objects: readonly KubernetesObject[]): Promise<void> {
+/** Those objects that the cluster is not too old for, and the kinds of the others, each once. */
+export async function knownToCluster(
+  rendered: readonly KubernetesObject[],
+): Promise<{ objects: KubernetesObject[]; leftOut: string[] }> {
+  const versions = (await cluster(['api-versions'])).split('\n')
+  const objects = rendered.filter(({ apiVersion }) => versions.includes(apiVersion))
+  const leftOut = rendered.filter((object) => !objects.includes(object)).map(({ kind }) => kind)
+  return { objects, leftOut: [...new Set(leftOut)] }
+}
+
+/**
+ * Applies objects, with a file in `folder`.
+ *
+ * @returns what kubectl says of each
+ */
+export async function apply(
+  folder: string,
+  objects: readonly KubernetesObject[],
+  flags: readonly string[] = [],
+): Promise<string> {
   const file = join(folder, 'objects.json')
   await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
-  await cluster(['apply', '-f', file])
+  return cluster(['apply', ...flags, '-f', file])
 }
 
 /** Removes objects; with a namespace goes all that is in it. */
@@ -144,7 +163,12 @@ export async function serfAddress(consul: Consul): Promise<string> {
   return `${chainSettings.host}:${self.DebugConfig.SerfPortLAN}`
 }
 
-async function writeKustomization(folder: string, overlay: string, consul: Consul): Promise<void> {
+async function writeKustomization(
+  folder: string,
+  overlay: string,
+  consul: Consul,
+  components: readonly string[],
+): Promise<void> {
   const address = new URL(consul.url).host
   const registrar = [`CLUSTER_NAME=${clusterNameOf(overlay)}`, 'POD_LABELS=app']
   const generators: object[] = []
@@ -190,6 +214,9 @@ async function writeKustomization(folder: string, overlay: string, consul: Consu
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
       resources: [relative(folder, join(project, 'deploy/kubernetes/overlays', overlay))],
+      components: components.map((name) =>
+        relative(folder, join(project, 'deploy/kubernetes/components', name)),
+      ),
       images: [{ name: 'docker.io/hashicorp/consul', newName: consulImage.name, newTag: consulImage.tag }],
       configMapGenerator: generators,
       patches,

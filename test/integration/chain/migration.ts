@@ -157,7 +157,7 @@ describeWith(
 
       // Step 2: the old Service makes room for ours, and then the old Deployments go.
       await cluster(['-n', oldNamespace, 'delete', 'service', 'k8s-consul-registrar-proxy-service'])
-      await using chain = await Chain.deploy('catalog', consul)
+      await using chain = await Chain.deploy('catalog', { consul })
       expect(chain.consul).toBe(consul)
       await cluster([
         '-n',

@@ -1,6 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { parse, stringify } from 'yaml'
 import { TemporaryFolder } from '../../../lab/files.ts'
 import { Prometheus, type Target } from '../../../lab/prometheus.ts'
 import { waitFor } from '../../../lab/wait.ts'
@@ -15,48 +13,12 @@ import {
   type NodeView,
   type PodView,
 } from '../../support/chain.ts'
+import { foundPods, prometheusConfig, wantedPods } from '../../support/chain-targets.ts'
 import { chainNamespace, chainWorkloads } from '../../support/chain-workloads.ts'
+import { auditedRequests, auditSize } from '../../support/audit-log.ts'
 import { allowed } from '../../support/manifests.ts'
 
-const shipped = readFileSync(new URL('../../../deploy/prometheus/prometheus.yml', import.meta.url), 'utf8')
 const patience = { timeoutMs: 120_000, everyMs: 500 }
-
-/** The shipped configuration, pointed at our Consul and made quick. */
-function prometheusConfig(server: string): string {
-  const config = parse(shipped) as {
-    global: object
-    scrape_configs: { consul_sd_configs: Record<string, unknown>[] }[]
-  }
-  config.global = { scrape_interval: '3s', scrape_timeout: '3s' }
-  for (const { consul_sd_configs: discoveries } of config.scrape_configs)
-    for (const discovery of discoveries) Object.assign(discovery, { server, refresh_interval: '1s' })
-  return stringify(config)
-}
-
-/** `namespace/name` of every pod that is to be found, and its address as a target. */
-async function wantedPods(): Promise<Map<string, string>> {
-  const pods = await list<PodView>('pods')
-  return new Map(
-    pods.flatMap(({ metadata, status }) => {
-      const { 'prometheus.io/scrape': scrape, 'prometheus.io/port': port = '8080' } =
-        metadata.annotations ?? {}
-      const isTarget = scrape === 'true' && status.podIP && !['Succeeded', 'Failed'].includes(status.phase)
-      return isTarget ? [[`${metadata.namespace}/${metadata.name}`, `${status.podIP}:${port}`] as const] : []
-    }),
-  )
-}
-
-/** What Prometheus has of pods: `namespace/name` → address. */
-function foundPods(targets: readonly Target[]): Map<string, string> {
-  return new Map(
-    targets
-      .filter(({ discoveredLabels }) => discoveredLabels['__meta_consul_service'] === 'k8s-pods')
-      .map(({ discoveredLabels: labels }) => [
-        `${labels['__meta_consul_service_metadata_namespace'] ?? ''}/${labels['__meta_consul_service_metadata_pod_name'] ?? ''}`,
-        labels['__address__'] ?? '',
-      ]),
-  )
-}
 
 describeWith(
   ['Kubernetes cluster', 'consul', 'prometheus', 'kubectl', 'containerd'],
@@ -220,31 +182,3 @@ describeWith(
     )
   },
 )
-
-function auditSize(): number {
-  return chainSettings.auditLog === undefined ? 0 : statSync(chainSettings.auditLog).size
-}
-
-/** What podsonar's service accounts asked the API server for, and what of it was refused, from a place in the log on. */
-function auditedRequests(
-  file: string,
-  from: number,
-): { byAccount: Map<string, Set<string>>; refused: string[] } {
-  const byAccount = new Map<string, Set<string>>()
-  const refused: string[] = []
-  for (const line of readFileSync(file).subarray(from).toString().split('\n')) {
-    if (line === '') continue
-    const event = JSON.parse(line) as {
-      verb: string
-      user: { username: string }
-      objectRef?: { resource: string }
-      responseStatus?: { code: number }
-    }
-    const account = /^system:serviceaccount:podsonar[^:]*:(.+)$/.exec(event.user.username)?.[1]
-    if (account === undefined) continue
-    const request = `${event.verb} ${event.objectRef?.resource ?? ''}`
-    if ([401, 403].includes(event.responseStatus?.code ?? 0)) refused.push(`${account}: ${request}`)
-    byAccount.set(account, (byAccount.get(account) ?? new Set()).add(request))
-  }
-  return { byAccount, refused }
-}
