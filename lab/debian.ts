@@ -24,15 +24,20 @@ export function missingForDebian(): string | undefined {
 export interface UnpackOptions {
   /** Also all that they depend on, but for the C library, which is the machine's. @default false */
   readonly dependencies?: boolean
+  /** Also what each package says of itself (deb-control(5)), below {@link controlFolder}. @default false */
+  readonly control?: boolean
 }
+
+/** Where images without dpkg have what scanners read of their packages: a file for each. */
+export const controlFolder = 'var/lib/dpkg/status.d'
 
 /** Where {@link unpackDebian} puts these packages. */
 export function unpackedFolder(
   suite: Suite,
   packages: readonly string[],
-  { dependencies = false }: UnpackOptions = {},
+  { dependencies = false, control = false }: UnpackOptions = {},
 ): string {
-  const names = [...packages].sort().join('+') + (dependencies ? '+all' : '')
+  const names = [...packages].sort().join('+') + (dependencies ? '+all' : '') + (control ? '+control' : '')
   // A file's name ends at 255 bytes.
   const hash = createHash('sha256').update(names).digest('hex').slice(0, 12)
   return join(cacheFolder, 'debian', suite, names.length > 200 ? `${names.slice(0, 150)}-${hash}` : names)
@@ -59,7 +64,16 @@ export async function unpackDebian(
     options.dependencies === true ? await closure(names, apt, work) : await newest(suite, names, apt)
   await run('apt-get', [...apt, '-qq', 'download', ...wanted], { cwd: downloads })
   const unpacked = join(work, 'root')
-  for (const file of await readdir(downloads)) await run('dpkg', ['-x', join(downloads, file), unpacked])
+  const control = join(unpacked, controlFolder)
+  if (options.control === true) await mkdir(control, { recursive: true })
+  for (const file of await readdir(downloads)) {
+    await run('dpkg', ['-x', join(downloads, file), unpacked])
+    if (options.control === true)
+      await writeFile(
+        join(control, file.split('_', 1)[0] ?? file),
+        await run('dpkg-deb', ['-f', join(downloads, file)]),
+      )
+  }
   await rename(unpacked, root).catch((error: unknown) => {
     if (!existsSync(root)) throw error // else another process was faster
   })

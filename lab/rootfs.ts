@@ -17,7 +17,7 @@ import {
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { multiarch } from './clang.ts'
-import { unpackDebian } from './debian.ts'
+import { controlFolder, unpackDebian } from './debian.ts'
 
 const project = fileURLToPath(new URL('../', import.meta.url))
 
@@ -110,12 +110,12 @@ export async function rootfsFolders(folder: string): Promise<void> {
 }
 
 /**
- * Copies the shared objects of Debian bookworm's packages, and the licences.
+ * Copies the shared objects of Debian bookworm's packages, the licences, and what scanners read of the packages.
  *
  * @returns the folder that the packages are unpacked in
  */
 export async function copyLibraries(folder: string, names: readonly string[]): Promise<string> {
-  const unpacked = await unpackDebian('bookworm', names)
+  const unpacked = await unpackDebian('bookworm', names, { control: true })
   for (const top of ['lib', 'usr/lib']) {
     const from = join(unpacked, top, multiarch())
     const to = join(folder, 'usr/lib', multiarch())
@@ -128,6 +128,7 @@ export async function copyLibraries(folder: string, names: readonly string[]): P
   const loader = process.arch === 'arm64' ? 'lib/ld-linux-aarch64.so.1' : 'lib64/ld-linux-x86-64.so.2'
   await rm(join(folder, 'usr', loader), { force: true })
   await symlink(`/usr/lib/${multiarch()}/${loader.split('/').at(-1) ?? ''}`, join(folder, 'usr', loader))
+  await cp(join(unpacked, controlFolder), join(folder, controlFolder), { recursive: true })
   for (const name of names) {
     const target = join(folder, 'usr/share/doc', name)
     await mkdir(target, { recursive: true })

@@ -16,16 +16,19 @@ const project = fileURLToPath(new URL('../../../', import.meta.url))
 interface Sbom {
   readonly bomFormat: string
   readonly metadata: { readonly component: { readonly purl: string } }
-  readonly components: readonly { readonly name: string }[]
+  readonly components: readonly { readonly name: string; readonly version: string; readonly purl: string }[]
 }
 
 describeWith(['bpf', 'root'], 'what is released', () => {
   let folder: TemporaryFolder
+  let rootfs: string
   beforeAll(async () => {
     folder = await TemporaryFolder.create('release')
     // Builds dist/ first: the package's own "prepack".
     await run('npm', ['pack', '--pack-destination', folder.path], { cwd: project })
-  })
+    rootfs = join(folder.path, 'rootfs')
+    await buildRootfs(rootfs)
+  }, 300_000)
   afterAll(async () => {
     await folder[Symbol.asyncDispose]()
   })
@@ -50,8 +53,6 @@ describeWith(['bpf', 'root'], 'what is released', () => {
   })
 
   it('has an image that is small, has no shell, and runs without root', async () => {
-    const rootfs = join(folder.path, 'rootfs')
-    await buildRootfs(rootfs)
     const [kib] = (await run('du', ['-sk', '--apparent-size', rootfs])).split('\t')
     expect(Number(kib) / 1024).toBeLessThan(205)
     expect((await readdir(join(rootfs, 'usr/bin'))).sort()).toEqual([
@@ -99,13 +100,22 @@ describeWith(['bpf', 'root'], 'what is released', () => {
     }
   })
 
-  it('has a list of what is in it: CycloneDX, with every package of production', async () => {
-    const text = await run('npm', ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev'], { cwd: project })
+  it('has a list of what is in it: CycloneDX, with every package of production, Node.js and Debian', async () => {
+    const text = await run(process.execPath, [join(project, 'scripts/sbom.ts'), rootfs])
     const sbom = JSON.parse(text) as Sbom
     expect(sbom.bomFormat).toBe('CycloneDX')
     expect(sbom.metadata.component.purl).toBe(`pkg:npm/podsonar@${version}`)
     const names = sbom.components.map(({ name }) => name)
     expect(names).toEqual(expect.arrayContaining(['prom-client', '@kubernetes/client-node', 'koffi']))
     expect(names).not.toContain('vitest')
+
+    // Every library of the image is in a package of the list, and each of these is one that Debian has.
+    const debian = sbom.components.filter(({ purl }) => purl.startsWith('pkg:deb/debian/'))
+    expect(debian.map(({ name }) => name).sort()).toEqual(
+      (await readdir(join(rootfs, 'usr/share/doc'))).sort(),
+    )
+    for (const { purl } of debian) expect(purl).toMatch(/@\d\S*\?arch=(amd64|arm64)&distro=debian-12$/)
+    const node = await run(join(rootfs, 'usr/bin/node'), ['--version'])
+    expect(sbom.components.find(({ name }) => name === 'node')?.version).toBe(node.trim().slice(1))
   })
 })
