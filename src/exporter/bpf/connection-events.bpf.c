@@ -14,8 +14,6 @@ char LICENSE[] SEC("license") = "GPL";
 /* Of include/uapi/linux/bpf.h. */
 enum { BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_RB_NO_WAKEUP = 1 };
-/* Of include/net/tcp_states.h, besides those of kernel.h. */
-enum { TCP_FIN_WAIT1 = 4 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

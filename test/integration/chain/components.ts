@@ -111,8 +111,9 @@ describeWith(
       expect(peer.metric).toMatchObject({
         ...{ cluster: 'chain-catalog', kind: 'pod', namespace: chainNamespace, name: 'db-0', workload: 'db' },
       })
+      // Every replica of the registrar tells it.
       const service = `podsonar_peer_info{kind="service",namespace="${chainNamespace}",name="db"}`
-      expect(await prometheus.query(service)).toHaveLength(1)
+      expect(await prometheus.query(`group by (remote_addr) (${service})`)).toHaveLength(1)
     }, 300_000)
 
     /** `podsonar capture` from a workstation, as the one who may little. */

@@ -143,7 +143,10 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
     expect(pod.containers.map(({ securityContext }) => securityContext)).toMatchObject([
       {
         ...{ privileged: false, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
-        capabilities: { drop: ['ALL'], add: expect.arrayContaining(['SYS_ADMIN', 'NET_RAW']) as unknown },
+        capabilities: {
+          drop: ['ALL'],
+          add: expect.arrayContaining(['SYS_ADMIN', 'NET_RAW', 'SETGID']) as unknown,
+        },
       },
     ])
     const here = { ...environment(objects, pod), PROC_PATH: '/proc', NODE_NAME: '' }
@@ -155,7 +158,7 @@ describeWith(['kubectl'], 'deploy/kubernetes', () => {
     expect(allowed(objects, 'podsonar-exporter')).toEqual(exporterRules)
     expect(allowed(objectsOf('overlays/catalog'), 'podsonar-exporter')).toEqual([])
     const patch = readFileSync(`${root}components/capture/daemonset.yaml`, 'utf8')
-    for (const capability of ['SYS_ADMIN', 'NET_RAW'])
+    for (const capability of ['SYS_ADMIN', 'NET_RAW', 'SETGID'])
       expect(patch).toMatch(new RegExp(`\\n# .+\\n- op: add\\n {2}path: .+\\n {2}value: ${capability}\\n`))
   }, 120_000)
 
