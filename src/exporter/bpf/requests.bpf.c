@@ -93,7 +93,7 @@ static __always_inline int moved(struct sock *sk, int length, int flags, __u32 d
 
 	describe(&draft->event, sk, watched, cgroup, direction);
 	record(draft, watched, &place, length, direction);
-	if (set->follow_tls && direction == EVENT_RECEIVED && place.known && begins_record(draft->data, length))
+	if (set->follow_tls && direction == EVENT_RECEIVED && draft->event.captured >= 5 && begins_record(draft->data, length))
 		hear(sk, watched, cgroup);
 	return 0;
 }

@@ -108,8 +108,8 @@ export class RequestReader implements Disposable {
   #sampleMask = 0
   /** See RequestSettings. */
   #generation = 1
-  /** Milliseconds that reading took since the sampling was last looked at. */
-  #busyMs = 0
+  /** Processor time of this thread when the sampling was last looked at: waiting for a processor is no work. */
+  #usedMs = threadMs()
   #adjustedAt = performance.now()
   #timer: NodeJS.Timeout | undefined
   #pauseMs = idleMs
@@ -244,20 +244,18 @@ export class RequestReader implements Disposable {
 
   #drain(limit: number): number {
     const event = this.#event
-    const startedAt = performance.now()
-    const records = this.#ring.drain(limit, (memory, view, at, length) => {
+    return this.#ring.drain(limit, (memory, view, at, length) => {
       if (event.decode(memory, view, at, length)) this.#tracker.add(event)
     })
-    this.#busyMs += performance.now() - startedAt
-    return records
   }
 
   /** Samples more, or less, so that reading takes about its share. */
   #adjust(): void {
     const elapsedMs = performance.now() - this.#adjustedAt
     if (elapsedMs < adjustMs) return
-    const mask = nextSampleMask(this.#sampleMask, this.#busyMs / elapsedMs, this.#cpuShare)
-    this.#busyMs = 0
+    const usedMs = threadMs()
+    const mask = nextSampleMask(this.#sampleMask, (usedMs - this.#usedMs) / elapsedMs, this.#cpuShare)
+    this.#usedMs = usedMs
     this.#adjustedAt = performance.now()
     if (mask === this.#sampleMask) return
     this.#sampleMask = mask
@@ -292,6 +290,12 @@ export class RequestReader implements Disposable {
 
 function keyOf(cgroupId: number): Uint8Array {
   return new Uint8Array(BigUint64Array.of(BigInt(cgroupId)).buffer)
+}
+
+/** Processor time that this thread has taken, in milliseconds. */
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1e3
 }
 
 /** What CLOCK_MONOTONIC is short of Unix time. */
