@@ -20,18 +20,25 @@ export interface LoadOptions {
 
 const connections = 16
 
-/** Keep-alive HTTP/1.1 requests of these paths in turn. */
-export function loadHttp(
+/** Keep-alive HTTP/1.1 requests of these paths, in equal shares. */
+export async function loadHttp(
   port: number,
   { seconds, requestsPerSecond, paths = ['/'] }: LoadOptions & { readonly paths?: readonly string[] },
 ): Promise<Load> {
-  // h2load asks for each of several URLs only once when it is given a time instead of a number.
+  const each = Math.ceil(connections / paths.length)
+  const rate =
+    requestsPerSecond === undefined ? undefined : Math.round(requestsPerSecond / paths.length / each)
+  // h2load asks for each URL once when it is given a time instead of a number.
   const amount =
-    requestsPerSecond === undefined
-      ? ['-D', String(seconds)]
-      : ['-n', String(requestsPerSecond * seconds), `--rps=${requestsPerSecond / connections}`]
-  const urls = paths.map((path) => `http://127.0.0.1:${port}${path}`)
-  return h2load(['--h1', '-c', String(connections), ...amount, ...urls])
+    rate === undefined ? ['-D', String(seconds)] : ['-n', String(rate * each * seconds), `--rps=${rate}`]
+  // One for each path: with a rate and several URLs it stalls.
+  const loads = await Promise.all(
+    paths.map((path) => h2load(['--h1', '-c', String(each), ...amount, `http://127.0.0.1:${port}${path}`])),
+  )
+  return {
+    done: loads.reduce((sum, { done }) => sum + done, 0),
+    perSecond: loads.reduce((sum, { perSecond }) => sum + perSecond, 0),
+  }
 }
 
 /** Requests of a server that speaks HTTP/2 within TLS, ten at a time on each connection. */
