@@ -124,12 +124,25 @@ export class NodePods {
       if (!isWanted(pod) || targets.has(key)) continue
       let pid: number | undefined
       for (const runtime of runtimes) pid ??= await runtime.sandboxPid(id, runtimeMs)
-      const found = this.#target(pod, pid ?? (await podPid(containers, pod)))
+      const found = this.#target(pod, pid) ?? (await this.#byContainer(pod, containers))
       if (found === undefined) continue
       if (found.inode !== this.host.inode) targets.set(key, found)
       else if (!skipHost) throw hostNetwork(pod)
     }
     return [...targets.values()]
+  }
+
+  /** By a process of any container of a pod, for runtimes whose sandboxes have none. */
+  async #byContainer(
+    pod: Pod,
+    containers: readonly FromRuntimes<ListedContainer>[],
+  ): Promise<CaptureTarget | undefined> {
+    for (const listed of containers) {
+      if (listed.item.pod?.uid !== pod.uid) continue
+      const found = this.#target(pod, await pidOf(listed))
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 
   async #list(): Promise<Listing<FromRuntimes<ListedContainer>, FromRuntimes<ListedSandbox>>> {
@@ -156,18 +169,6 @@ export class NodePods {
       throw error
     }
   }
-}
-
-/** A process of any container of a pod, for runtimes whose sandboxes have none. */
-async function podPid(
-  containers: readonly FromRuntimes<ListedContainer>[],
-  { uid }: Pod,
-): Promise<number | undefined> {
-  for (const listed of containers) {
-    const pid = listed.item.pod?.uid === uid ? await pidOf(listed) : undefined
-    if (pid !== undefined && pid > 0) return pid
-  }
-  return undefined
 }
 
 async function pidOf({ runtimes, item }: FromRuntimes<ListedContainer>): Promise<number | undefined> {
