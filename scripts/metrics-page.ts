@@ -2,8 +2,11 @@
 import type { Registry } from 'prom-client'
 import { createRegistry } from '../src/common/metrics.ts'
 import { ExporterMetrics } from '../src/exporter/metrics.ts'
+import { sidecarMetrics } from '../src/exporter/core/sidecar/counts.ts'
 import { RequestMetrics } from '../src/exporter/requests/metrics.ts'
 import { SockopsMetrics } from '../src/exporter/sockops/metrics.ts'
+import type { MonitoredPod } from '../src/monitor/core/pod.ts'
+import { MonitorMetrics } from '../src/monitor/metrics.ts'
 import { ProxyMetrics } from '../src/proxy/metrics.ts'
 import { registrarMetrics } from '../src/registrar/metrics.ts'
 import { peerInfoHelp, peerInfoLabels, peerInfoName } from '../src/registrar/peer-metrics.ts'
@@ -31,6 +34,12 @@ function table(metrics: readonly Declared[]): string {
       return `| \`${name}\` | ${type} | ${labels} | ${help.replaceAll('|', '\\|')} |`
     })
   return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+/** One whose metrics are all there. */
+const podWithSidecar: MonitoredPod = {
+  ...{ node: '', runtime: '', namespace: '', name: '', uid: '', addresses: [], networkNamespace: 0, pid: 0 },
+  containers: [{ name: '', image: '', pid: 0, cgroupIds: [], isSidecar: true }],
 }
 
 export function metricsMarkdown(): string {
@@ -61,12 +70,16 @@ export function metricsMarkdown(): string {
     new RequestMetrics(registry)
     new SockopsMetrics(registry)
   })
+  const sidecar = Object.values(sidecarMetrics).map((one) => ({
+    ...{ ...one, labelNames: ['namespace', 'pod', 'container', ...(one.type === 'counter' ? ['side'] : [])] },
+  }))
+  const monitor = declared(new MonitorMetrics(podWithSidecar).registry)
   return `# Metrics
 
 <!-- Generated from the declarations in src by \`npm run docs\`: change them there. -->
 
-What podsonar tells of itself at /metrics. The series that the exporter's collectors serve about pods and containers are not
-among them: each collector in src/exporter/collectors says which it has.
+What podsonar tells of itself at /metrics, and what the collector \`sidecar\` and \`podsonar monitor\` serve about pods. The series of
+the other collectors are not among them: each in src/exporter/collectors says which it has.
 
 ## MODE=registrar
 
@@ -81,6 +94,20 @@ ${table(proxy)}
 ## MODE=exporter
 
 ${table(exporter)}
+
+### Collector \`sidecar\`
+
+${table(sidecar)}
+
+The collectors of eBPF that watch chosen pods have pages of their own: [requests.md](requests.md), [stack.md](stack.md),
+[sidecar.md](sidecar.md).
+
+## podsonar monitor
+
+${table(monitor)}
+
+All have the labels \`namespace\`, \`pod\` and \`node\` too; [monitor.md](monitor.md) says more of them. Those of the sidecar are absent where
+the pod has none, and \`podsonar_stack_*\` are as [stack.md](stack.md) has them.
 
 ## Every mode
 

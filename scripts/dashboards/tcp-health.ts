@@ -1,4 +1,5 @@
 import type { Dashboard } from './dashboard.ts'
+import { sidecarRow } from './sidecar.ts'
 import { stackRow } from './stack.ts'
 
 const of = 'cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod"'
@@ -118,5 +119,6 @@ export const tcpHealth: Dashboard = {
       ],
     },
     stackRow,
+    sidecarRow,
   ],
 }

@@ -2,7 +2,6 @@ import { SettingsError } from '../common/errors.ts'
 import { exporterSettings } from './exporter-settings.ts'
 import { kubernetesSettings } from './common-settings.ts'
 import type { Setting, Settings, Values } from './setting.ts'
-import { sidecarSettings } from './sidecar-settings.ts'
 
 /** The settings that `podsonar capture` shares with the exporter and the modes that know Kubernetes. */
 const captureSettings = {
@@ -21,7 +20,8 @@ const monitorSettings = {
   endpoints: exporterSettings.runtimeEndpoints,
   libbpf: exporterSettings.libbpfPath,
   nodeName: exporterSettings.nodeName,
-  ...sidecarSettings,
+  sidecarNames: exporterSettings.sidecarNames,
+  sidecarImages: exporterSettings.sidecarImages,
 } as const
 
 /** What `podsonar capture` reads of the environment. @throws SettingsError with every problem found */

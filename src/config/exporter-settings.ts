@@ -14,6 +14,7 @@ import {
   unixEndpoint,
 } from './format.ts'
 import { optional, setting, type Values } from './setting.ts'
+import { sidecarSettings } from './sidecar-settings.ts'
 
 /** Every collector that COLLECTORS may name. */
 const collectorNames = [
@@ -26,6 +27,7 @@ const collectorNames = [
   'http',
   'grpc',
   'stack',
+  'sidecar',
   'advtcp',
   'network',
   'resources',
@@ -183,7 +185,7 @@ export const exporterSettings = {
   }),
   observeNamespaces: optional({
     env: 'OBSERVE_NAMESPACES',
-    doc: 'Comma-separated namespaces whose pods have their HTTP requests and gRPC calls watched, and their packets timed (collector stack); `*` for all. The pod annotation `podsonar.io/observe` (`true`, `false`) goes before.',
+    doc: 'Comma-separated namespaces whose pods have their HTTP requests and gRPC calls watched, their packets timed (collector stack) and their sidecars looked at (collector sidecar); `*` for all. The pod annotation `podsonar.io/observe` (`true`, `false`) goes before.',
     format: list(
       matching('namespace', /^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$/, 'a namespace, or * for all'),
     ),
@@ -191,7 +193,7 @@ export const exporterSettings = {
   }),
   observeSelector: optional({
     env: 'OBSERVE_SELECTOR',
-    doc: 'Label selector of the pods whose requests are watched and whose packets are timed, as `app=shop,tier in (web, api)`; with OBSERVE_NAMESPACES: among those.',
+    doc: 'Label selector of the pods that are watched so, as `app=shop,tier in (web, api)`; with OBSERVE_NAMESPACES: among those.',
     format: labelSelector,
     defaultDoc: 'none',
   }),
@@ -237,6 +239,7 @@ export const exporterSettings = {
     format: powerOfTwo(1, 256),
     default: 16,
   }),
+  ...sidecarSettings,
   sockops: setting({
     env: 'SOCKOPS',
     doc: 'Hand bytes from socket to socket, past TCP and IP, within pods annotated `podsonar.io/sockops: "true"` and between two of them on one node. It alters traffic: read docs/sockops.md before.',

@@ -19,6 +19,7 @@ import { networkCollector } from './collectors/network.ts'
 import { processesCollector } from './collectors/processes.ts'
 import { resourcesCollector } from './collectors/resources.ts'
 import { grpcCollector, httpCollector } from './collectors/requests.ts'
+import { sidecarCollector } from './collectors/sidecar.ts'
 import { stackCollector } from './collectors/stack.ts'
 import { readSummary, sockstatCollector } from './collectors/sockstat.ts'
 import { tcpHealthCollector } from './collectors/tcp-health.ts'
@@ -29,6 +30,7 @@ import { LabelMaker } from './core/labels.ts'
 import { encodeSpans } from './core/requests/spans.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
 import type { RequestReading } from './ebpf/request-reader.ts'
+import { openSidecars } from './ebpf/sidecar-source.ts'
 import { openStack } from './ebpf/stack-source.ts'
 import { openTcpHealth } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
@@ -112,6 +114,9 @@ export async function startExporter(
       )
     : undefined
   const stack = config.collectors.includes('stack') ? await openStack({ worker, libbpf }, log) : undefined
+  const sidecars = config.collectors.includes('sidecar')
+    ? await openSidecars({ worker, libbpf }, log)
+    : undefined
   const table = new SharedTable(source, signal)
   const labels = new LabelMaker(config.podLabels)
   const ofNamespaces = { procfs, labels, onSkipped: skippedNamespace }
@@ -205,6 +210,15 @@ export async function startExporter(
         ...{ source: stack, choice, labels },
         onReading: (lost) => {
           metrics.stack(lost)
+        },
+      }),
+    sidecar: () =>
+      sidecars &&
+      sidecarCollector({
+        ...{ source: sidecars, choice, labels, procfs, cgroupfs, onSkipped: skippedNamespace },
+        sidecars: { names: config.sidecarNames, images: config.sidecarImages },
+        onReading: (lost) => {
+          metrics.sidecar(lost)
         },
       }),
     grpc: () => observer && grpcCollector({ observer, onReading: ofRequests }),

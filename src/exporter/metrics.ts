@@ -19,12 +19,14 @@ export class ExporterMetrics {
   readonly #healthConnections
   readonly #healthLost
   readonly #stackLost
+  readonly #sidecarLost
   readonly #falconPushed
   readonly #falconDropped
   readonly #captures
   readonly #captureDropped
   #lost = 0
   #lostPackets = 0
+  #lostConnections = 0
 
   constructor(registry: Registry) {
     const registers = [registry]
@@ -107,6 +109,11 @@ export class ExporterMetrics {
       help: 'Events of the network stack that the collector stack could not count, for want of room or because two met on a processor.',
       registers,
     })
+    this.#sidecarLost = new Counter({
+      name: 'podsonar_sidecar_lost_events_total',
+      help: 'Events of connections that the collector sidecar could not count, for want of room or because two met on a processor.',
+      registers,
+    })
     this.#falconPushed = new Counter({
       name: 'podsonar_falcon_pushed_values_total',
       help: 'Values that the open-falcon agent took.',
@@ -133,7 +140,10 @@ export class ExporterMetrics {
     // Absent, not zero, where open-falcon is not used.
     for (const metric of [this.#falconPushed, this.#falconDropped]) metric.remove()
     // Absent, not zero, where eBPF is not used.
-    for (const metric of [this.#tornChains, this.#healthConnections, this.#healthLost, this.#stackLost])
+    for (const metric of [
+      ...[this.#tornChains, this.#healthConnections, this.#healthLost],
+      ...[this.#stackLost, this.#sidecarLost],
+    ])
       metric.remove()
   }
 
@@ -163,6 +173,12 @@ export class ExporterMetrics {
   stack(lost: number): void {
     this.#stackLost.inc(lost >= this.#lostPackets ? lost - this.#lostPackets : lost)
     this.#lostPackets = lost
+  }
+
+  /** @param lost since the program was attached */
+  sidecar(lost: number): void {
+    this.#sidecarLost.inc(lost >= this.#lostConnections ? lost - this.#lostConnections : lost)
+    this.#lostConnections = lost
   }
 
   falcon(outcome: 'pushed' | 'dropped', values: number): void {

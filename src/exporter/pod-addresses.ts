@@ -19,9 +19,19 @@ export async function podAddresses(
   const ignore = (): void => undefined
   await eachNamespace(ofPods, signal, ignore, ({ pod }, pid) => {
     if (pod === undefined) return
-    const ipv4 = parseFibTrie(procfs.text(pid, 'net/fib_trie'))
-    const ipv6 = parseIfInet6(procfs.optionalText(pid, 'net/if_inet6') ?? '')
-    for (const address of [...ipv4, ...ipv6]) pods.set(address, pod)
+    for (const address of addressesOf(procfs, pid)) pods.set(address, pod)
   })
   return pods
+}
+
+/**
+ * Addresses in a process's network namespace, without loopback.
+ *
+ * @throws what reading /proc throws for a process that is gone
+ */
+export function addressesOf(procfs: Procfs, pid: number): string[] {
+  return [
+    ...parseFibTrie(procfs.text(pid, 'net/fib_trie')),
+    ...parseIfInet6(procfs.optionalText(pid, 'net/if_inet6') ?? ''),
+  ]
 }

@@ -5,11 +5,12 @@ import type { Logger } from '../common/logger.ts'
 import { Cgroupfs } from '../exporter/cgroupfs.ts'
 import { ContainerCache } from '../exporter/container-cache.ts'
 import type { NetworkNamespace, Pod } from '../exporter/core/containers.ts'
+import { connectedContainer, connectedPod } from '../exporter/connected-pod.ts'
+import type { SidecarRules } from '../exporter/core/sidecar/pod.ts'
 import { Procfs } from '../exporter/procfs.ts'
 import { Runtimes, type RuntimesOptions } from '../exporter/runtimes/runtimes.ts'
 import type { MonitorCommand } from './core/arguments.ts'
-import { parseFibTrie, parseIfInet6 } from './core/parse-addresses.ts'
-import { isSidecar, type MonitoredPod, type SidecarRules } from './core/pod.ts'
+import type { MonitoredPod } from './core/pod.ts'
 
 export interface PodFinderOptions extends Omit<RuntimesOptions, 'log'> {
   readonly procPath: string
@@ -68,27 +69,23 @@ export class PodFinder implements Disposable {
     this.#runtimes[Symbol.dispose]()
   }
 
-  #describe({ inode, pids, containers }: NetworkNamespace, pod: Pod, node: string): MonitoredPod {
+  #describe(namespace: NetworkNamespace, pod: Pod, node: string): MonitoredPod {
+    const { pids, containers } = namespace
     const [pid] = pids
     if (pid === undefined || containers.length === 0)
       throw new PodsonarError(
         'no_containers',
         `Cannot look at pod ${pod.namespace}/${pod.name}: none of its containers runs at the moment`,
       )
-    const { procfs } = this
-    const { namespace, name, uid } = pod
+    const parts = { procfs: this.procfs, cgroupfs: this.#cgroupfs, sidecars: this.#sidecars }
+    const { namespace: inNamespace, name, uid } = pod
     return {
-      ...{ node, namespace, name, uid, networkNamespace: inode, pid },
+      ...connectedPod(namespace, pid, parts),
+      ...{ node, namespace: inNamespace, name, uid, pid },
       runtime: this.#runtimes.statuses.map((status) => `${status.name} ${status.version}`).join(', '),
-      addresses: [
-        ...parseFibTrie(procfs.text(pid, 'net/fib_trie')),
-        ...parseIfInet6(procfs.optionalText(pid, 'net/if_inet6') ?? ''),
-      ],
       containers: containers.map((container) => ({
-        ...{ name: container.name, image: container.image, pid: container.pid },
-        cgroupIds:
-          container.cgroupId === 0 ? [] : [container.cgroupId, ...this.#cgroupfs.idsBelow(container.cgroups)],
-        isSidecar: isSidecar(this.#sidecars, container.name, container.image),
+        ...connectedContainer(container, parts),
+        ...{ image: container.image, pid: container.pid },
       })),
     }
   }

@@ -4,13 +4,12 @@ import { describeError, PodsonarError } from '../common/errors.ts'
 import { version } from '../common/version.ts'
 import type { Exchange } from '../exporter/core/requests/exchange.ts'
 import { durationBounds } from '../exporter/core/requests/series.ts'
-import type { ConnectionChange } from './core/connection-tracker.ts'
+import type { ConnectionChange } from '../exporter/core/sidecar/connection-tracker.ts'
 import type { MonitoredPod } from './core/pod.ts'
-import type { SidecarSign } from './core/sidecar.ts'
+import { sidecarBounds, sidecarMetrics } from '../exporter/core/sidecar/counts.ts'
+import type { SidecarSign } from '../exporter/core/sidecar/matcher.ts'
 import { kindOf, pathOf, statusOf } from './core/summary.ts'
 
-/** From 0.1 ms on: a sidecar and a connect within a pod are fast. In seconds. */
-const shortBounds = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 /** Paths that are told apart at most. */
 const maxPaths = 200
 /** How long a push may take, in milliseconds. */
@@ -46,7 +45,7 @@ export class MonitorMetrics {
       name: 'podsonar_monitor_connect_duration_seconds',
       help: 'Time from connect to established of outbound TCP connections.',
       labelNames: ['leg'],
-      buckets: shortBounds,
+      buckets: [...sidecarBounds],
       registers,
     })
     this.#bytes = new Counter({
@@ -63,23 +62,16 @@ export class MonitorMetrics {
       registers,
     })
     if (!pod.containers.some(({ isSidecar }) => isSidecar)) return
-    const inside = new Histogram({
-      name: 'podsonar_sidecar_processing_duration_seconds',
-      help: "Time from a caller's connection to the sidecar to the sidecar's own connect to the service.",
-      buckets: shortBounds,
-      registers,
-    })
+    const { name, help } = sidecarMetrics.inside
+    const buckets = [...sidecarBounds]
+    const inside = new Histogram({ name, help, buckets, registers })
     const connect = new Histogram({
-      name: 'podsonar_sidecar_connect_duration_seconds',
-      help: "Time from the sidecar's connect to the service until the connection stands.",
-      buckets: shortBounds,
-      registers,
+      ...{ name: sidecarMetrics.connect.name, help: sidecarMetrics.connect.help },
+      ...{ buckets, registers },
     })
     const reused = new Counter({
-      name: 'podsonar_sidecar_reused_connections_total',
-      help: 'Connections at the sidecar without a counterpart, because one was kept and used again, by side.',
-      labelNames: ['side'],
-      registers,
+      ...{ name: sidecarMetrics.reused.name, help: sidecarMetrics.reused.help },
+      ...{ labelNames: ['side'], registers },
     })
     this.#sidecar = { inside, connect, reused }
   }

@@ -3,7 +3,10 @@ import type { LogFields } from '../../common/logger.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
 import type { FlatTable } from '../core/flat-table.ts'
 import type { SocketTableOptions } from '../core/socket-table.ts'
+import type { ConnectedPod } from '../core/sidecar/pod.ts'
 import type { LiveTcp } from '../core/live-tcp.ts'
+import type { ConnectionReaderOptions } from './connection-reader.ts'
+import type { SidecarReading } from './sidecar-reader.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'
 import type { StackReaderOptions, StackReading } from './stack-reader.ts'
@@ -44,6 +47,10 @@ export interface Calls {
   openStack: { given: Omit<StackReaderOptions, 'log'>; answer: undefined }
   /** `namespaces`: inodes of those that are watched from now on. */
   readStack: { given: { namespaces: readonly number[] }; answer: StackReading }
+  /** Attaches the program that tells of connections. Before any reading of sidecars. */
+  openSidecars: { given: Omit<ConnectionReaderOptions, 'log'>; answer: undefined }
+  /** `pods`: those that are watched from now on. */
+  readSidecars: { given: { pods: readonly ConnectedPod[] }; answer: SidecarReading }
   /** Loads the programs that short-cut connections. Before any of the following. */
   openSockops: { given: Omit<SockopsOptions, 'log'>; answer: undefined }
   /** Answers with the programs of somebody else that are in the way. */

@@ -2,6 +2,7 @@
 import { errorCode } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
 import { explainEbpfError } from './obstacle.ts'
+import { reopening } from './reopening.ts'
 import type { StackReaderOptions, StackReading } from './stack-reader.ts'
 import type { EbpfWorker } from './worker-client.ts'
 
@@ -28,15 +29,12 @@ export class StackSource {
   }
 
   /** @param namespaces inodes of the network namespaces that are watched from now on, and no others */
-  async read(namespaces: readonly number[], signal: AbortSignal): Promise<StackReading> {
+  read(namespaces: readonly number[], signal: AbortSignal): Promise<StackReading> {
     const { worker } = this.#options
-    try {
-      return await worker.call('readStack', { namespaces }, signal)
-    } catch (error) {
-      if (errorCode(error) !== 'ebpf_not_open') throw error
-      await this.#open() // the worker had ended, and this is a new one
-      return worker.call('readStack', { namespaces }, signal)
-    }
+    return reopening(
+      () => this.#open(),
+      () => worker.call('readStack', { namespaces }, signal),
+    )
   }
 
   async #open(): Promise<void> {

@@ -3,6 +3,7 @@ import { errorCode } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
 import { explainEbpfError } from './obstacle.ts'
+import { reopening } from './reopening.ts'
 import type { EbpfWorker } from './worker-client.ts'
 
 export interface TcpHealthOptions extends Omit<TcpHealthReaderOptions, 'log'> {
@@ -30,16 +31,13 @@ export class TcpHealthSource {
   }
 
   /** @param forget owners whose places in the kernel's maps are free from now on */
-  async read(forget: readonly OwnerKey[], signal: AbortSignal): Promise<TcpHealthReading> {
+  read(forget: readonly OwnerKey[], signal: AbortSignal): Promise<TcpHealthReading> {
     const { worker, longSeconds } = this.#options
     const given = { longSeconds, forget }
-    try {
-      return await worker.call('readHealth', given, signal)
-    } catch (error) {
-      if (errorCode(error) !== 'ebpf_not_open') throw error
-      await this.#open() // the worker had ended, and this is a new one
-      return worker.call('readHealth', given, signal)
-    }
+    return reopening(
+      () => this.#open(),
+      () => worker.call('readHealth', given, signal),
+    )
   }
 
   async #open(): Promise<void> {

@@ -11,6 +11,7 @@ import { BpfError } from './bpf-object.ts'
 import type { Answer, CallName, Calls, Request, SocketReading } from './messages.ts'
 import { returnFreeMemory } from './libbpf.ts'
 import { RequestReader } from './request-reader.ts'
+import { SidecarReader } from './sidecar-reader.ts'
 import { StackReader } from './stack-reader.ts'
 import { SockopsPrograms } from './sockops-program.ts'
 import { SocketTableReader } from './socket-table-reader.ts'
@@ -41,6 +42,7 @@ let sockets: SocketTableReader | undefined
 let health: TcpHealthReader | undefined
 let requests: RequestReader | undefined
 let stack: StackReader | undefined
+let sidecars: SidecarReader | undefined
 let sockops: SockopsPrograms | undefined
 
 const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[N]['answer'] } = {
@@ -79,6 +81,15 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   readStack: ({ namespaces }) => {
     const reader = opened(stack)
     reader.watch(namespaces)
+    return reader.read()
+  },
+  openSidecars: (options) => {
+    sidecars ??= owned.use(new SidecarReader({ ...options, log }))
+    return undefined
+  },
+  readSidecars: ({ pods }) => {
+    const reader = opened(sidecars)
+    reader.watch(pods)
     return reader.read()
   },
   openSockops: (options) => {
@@ -128,6 +139,7 @@ port.on('message', <N extends CallName>({ id, name, given }: Request<N>) => {
   } catch (error) {
     const messages = error instanceof BpfError ? error.messages : []
     post({ id, failure: { code: errorCode(error) ?? 'bpf_failed', message: describeError(error), messages } })
-    if ([sockets, health, requests, stack, sockops].every((reader) => reader === undefined)) port.close()
+    if ([sockets, health, requests, stack, sidecars, sockops].every((reader) => reader === undefined))
+      port.close()
   }
 })

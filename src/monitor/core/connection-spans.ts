@@ -1,7 +1,7 @@
 /** Connections as spans of OpenTelemetry: one for each, with its establishment, transfer and termination below it. */
 import { ProtobufWriter } from '../../exporter/core/requests/protobuf-writer.ts'
 import { writeAttributes, type Attributes, type EncodeOptions } from '../../exporter/core/requests/spans.ts'
-import type { Connection } from './connection-tracker.ts'
+import type { Connection } from '../../exporter/core/sidecar/connection-tracker.ts'
 
 const spanKind = { inbound: 2, outbound: 3 } as const
 const statusError = 2

@@ -1,7 +1,7 @@
 /** One event as one line for people, or as an object for programs. */
 import { getSystemErrorName } from 'node:util'
 import type { Exchange } from '../../exporter/core/requests/exchange.ts'
-import type { Connection, ConnectionChange } from './connection-tracker.ts'
+import type { Connection, ConnectionChange } from '../../exporter/core/sidecar/connection-tracker.ts'
 import { bytes, duration, fit } from './format.ts'
 import { joinAddress, kindOf, pathOf, statusOf } from './summary.ts'
 

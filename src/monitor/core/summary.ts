@@ -1,6 +1,6 @@
 /** What has been seen of a pod, counted: the whole time, and since the last look. */
 import type { Exchange } from '../../exporter/core/requests/exchange.ts'
-import type { ConnectionChange } from './connection-tracker.ts'
+import type { ConnectionChange } from '../../exporter/core/sidecar/connection-tracker.ts'
 import { Quantiles } from './quantiles.ts'
 
 /** A count, and what it was when rates were last taken. */

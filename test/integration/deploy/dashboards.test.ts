@@ -12,6 +12,7 @@ import { Prometheus } from '../../../lab/prometheus.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { runRequestPods } from '../../support/request-pods.ts'
+import { runSidecarPods } from '../../support/sidecar-pods.ts'
 
 interface Model {
   readonly title: string
@@ -82,13 +83,14 @@ describeWith(
         command: ['sh', '-c', orders.join('\n')],
       })
       await runRequestPods(containerd)
+      await runSidecarPods(containerd)
       const [exporterPort = 0, registrarPort = 0, proxyPort = 0, opsPort = 0] = await freePorts(4)
       await using cluster = await SimulatedCluster.start(exporterPort)
       await using _exporter = await Program.start(['exporter'], {
         PORT: String(exporterPort),
         RUNTIME_ENDPOINT: containerd.socket,
         COLLECTORS:
-          'connections,tcp,udp,sockstat,filesystem,tcp_health,network,resources,processes,advtcp,http,grpc,stack',
+          'connections,tcp,udp,sockstat,filesystem,tcp_health,network,resources,processes,advtcp,http,grpc,stack,sidecar',
         CONNECTIONS_SOURCE: 'ebpf',
         LIBBPF_PATH: libbpfFile(),
       })

@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { Containerd, type LabPod } from '../../../lab/containerd.ts'
+import { Containerd } from '../../../lab/containerd.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
 import { OtlpReceiver } from '../../../lab/otlp-receiver.ts'
 import { freePorts } from '../../../lab/ports.ts'
@@ -14,23 +13,7 @@ import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { programsOf } from '../../support/bpf-programs.ts'
 import { scrape, valuesBy } from '../../support/exposition.ts'
-
-const support = (name: string): string => fileURLToPath(new URL(`../../support/${name}`, import.meta.url))
-const mounts = {
-  ...{ '/usr': '/usr', '/node': process.execPath },
-  ...{ '/server.ts': support('node-http-server.ts'), '/proxy.ts': support('sidecar-proxy.ts') },
-}
-
-/** A web server with a sidecar before it. */
-function runWeb(containerd: Containerd): Promise<LabPod> {
-  return containerd.runPod({
-    ...{ name: 'web-0', namespace: 'shop', labels: { app: 'web' } },
-    containers: [
-      { name: 'web', command: ['/node', '/server.ts', '0.0.0.0', '8080'], mounts },
-      { name: 'istio-proxy', command: ['/node', '/proxy.ts'], mounts },
-    ],
-  })
-}
+import { runWithSidecar } from '../../support/sidecar-pods.ts'
 
 /** With the capabilities that the exporter's manifest gives, and no more. */
 const limited = ['setpriv', '--bounding-set', '-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search']
@@ -85,7 +68,7 @@ class Gateway implements AsyncDisposable {
 describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real containerd', () => {
   it('tells every connection and request, with the way through the sidecar, and the totals at the end', async () => {
     await using containerd = await Containerd.start()
-    const pod = await runWeb(containerd)
+    const pod = await runWithSidecar(containerd)
     for (const port of [8080, 15_006])
       await waitFor('the servers to answer', () => ask(`http://${pod.ip}:${port}/`).then(() => true))
     await using receiver = await OtlpReceiver.start()
@@ -182,13 +165,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
 
   it('counts what goes over connections that the sidecar keeps', async () => {
     await using containerd = await Containerd.start()
-    const pod = await containerd.runPod({
-      ...{ name: 'web-0', namespace: 'shop' },
-      containers: [
-        { name: 'web', command: ['/node', '/server.ts', '0.0.0.0', '8080'], mounts },
-        { name: 'mesh', command: ['/node', '/proxy.ts', 'keep'], mounts },
-      ],
-    })
+    const pod = await runWithSidecar(containerd, { name: 'mesh', keep: true })
     await waitFor('the proxy to have its connection', () => ask(`http://${pod.ip}:15006/`).then(() => true))
     await using watching = await Process.start(
       'podsonar monitor',
@@ -215,7 +192,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
 
   it('shows a summary on a terminal and prints totals', async () => {
     await using containerd = await Containerd.start()
-    const pod = await runWeb(containerd)
+    const pod = await runWithSidecar(containerd)
     await waitFor('the server to answer', () => ask(`http://${pod.ip}:8080/`).then(() => true))
     const { PATH, HOME } = process.env
     const env = { PATH, HOME, RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), TERM: 'xterm' }
@@ -241,7 +218,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
 
   it('says what is wrong with what it is asked for', async () => {
     await using containerd = await Containerd.start()
-    await runWeb(containerd)
+    await runWithSidecar(containerd)
     await containerd.runPod({ name: 'node-agent', namespace: 'shop', hostNetwork: true })
     await containerd.runPod({ name: 'web-1', namespace: 'shop', labels: { app: 'web' } })
     const failed = async (...args: string[]): Promise<string> => {
@@ -264,7 +241,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
 
   it("does with the exporter's capabilities, and ends when the pod is gone", async () => {
     await using containerd = await Containerd.start()
-    const pod = await runWeb(containerd)
+    const pod = await runWithSidecar(containerd)
     await using watching = await monitor(
       containerd,
       ['kernel', 'all', '--pod', 'web-0', '--namespace', 'shop'],

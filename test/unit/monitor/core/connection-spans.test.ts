@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { ConnectionEvent } from '../../../../src/exporter/core/decode-connection-event.ts'
 import { partsOf, serviceOf } from '../../../../src/monitor/core/connection-spans.ts'
-import { ConnectionTracker, type Connection } from '../../../../src/monitor/core/connection-tracker.ts'
+import {
+  ConnectionTracker,
+  type Connection,
+} from '../../../../src/exporter/core/sidecar/connection-tracker.ts'
 import { event, plainPod } from './scene.ts'
 
 function after(events: readonly ConnectionEvent[]): Connection {

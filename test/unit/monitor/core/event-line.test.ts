@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ConnectionEvent } from '../../../../src/exporter/core/decode-connection-event.ts'
-import { ConnectionTracker } from '../../../../src/monitor/core/connection-tracker.ts'
+import { ConnectionTracker } from '../../../../src/exporter/core/sidecar/connection-tracker.ts'
 import { connectionEvent, exchangeEvent, type ShownEvent } from '../../../../src/monitor/core/event-line.ts'
-import { parseFibTrie, parseIfInet6 } from '../../../../src/monitor/core/parse-addresses.ts'
 import { bucketQuantile, Quantiles } from '../../../../src/monitor/core/quantiles.ts'
 import { event, exchange, plainPod } from './scene.ts'
 
@@ -99,21 +98,5 @@ describe('quantiles', () => {
     expect(bucketQuantile(0.5, [1, 2, 4], [0, 10, 0, 0])).toBe(1.5)
     expect(bucketQuantile(0.99, [1, 2, 4], [0, 0, 0, 5])).toBe(4)
     expect(bucketQuantile(0.5, [1], [0, 0])).toBeUndefined()
-  })
-})
-
-describe('addresses of a pod', () => {
-  it('are those that are its own and no loopback', () => {
-    const trie = [
-      'Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST',
-      '     +-- 10.1.0.0/16 2 0 2\n        |-- 10.1.2.3\n           /32 host LOCAL\n        |-- 10.1.255.255\n           /32 link BROADCAST',
-      '     |-- 127.0.0.1\n        /32 host LOCAL\nLocal:\n        |-- 10.1.2.3\n           /32 host LOCAL\n',
-    ].join('\n')
-    const inet6 =
-      'fd706f64017600000000000000000002 02 40 00 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n' +
-      'fe8000000000000018f1b0fffe0a0002 02 40 20 80     eth0\n'
-
-    expect(parseFibTrie(trie)).toEqual(['10.1.2.3'])
-    expect(parseIfInet6(inet6)).toEqual(['fd70:6f64:176::2'])
   })
 })

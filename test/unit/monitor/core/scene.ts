@@ -1,16 +1,13 @@
 /** A pod with a sidecar, and what happens to its connections, for the tests of this folder. */
-import type {
-  ConnectionEvent,
-  ConnectionStep,
-} from '../../../../src/exporter/core/decode-connection-event.ts'
 import type { Exchange } from '../../../../src/exporter/core/requests/exchange.ts'
 import type { MonitoredPod } from '../../../../src/monitor/core/pod.ts'
+import { pod as connected, proxyCgroup, webCgroup } from '../../exporter/core/sidecar/scene.ts'
 
-const [webCgroup, proxyCgroup] = [11, 22]
+export { event } from '../../exporter/core/sidecar/scene.ts'
 
 export const pod: MonitoredPod = {
-  ...{ node: 'node-1', runtime: 'containerd 1.6.20', namespace: 'shop', name: 'web-0', uid: 'u-1' },
-  ...{ addresses: ['10.1.2.3', 'fd00::3'], networkNamespace: 4_026_532_000, pid: 100 },
+  ...{ node: 'node-1', runtime: 'containerd 1.6.20', namespace: 'shop', name: 'web-0', uid: 'u-1', pid: 100 },
+  ...connected,
   containers: [
     { name: 'web', image: 'docker.io/shop/web:1', pid: 101, cgroupIds: [webCgroup], isSidecar: false },
     {
@@ -23,22 +20,6 @@ export const pod: MonitoredPod = {
   ],
 }
 export const plainPod: MonitoredPod = { ...pod, containers: pod.containers.slice(0, 1) }
-
-/** An event of a connection; times in microseconds. */
-export function event(
-  step: ConnectionStep,
-  atUs: number,
-  given: Partial<ConnectionEvent> & { readonly of?: 'web' | 'proxy' } = {},
-): ConnectionEvent {
-  const { of = 'web', ...fields } = given
-  return {
-    ...{ step, atNs: atUs * 1_000, socket: 1n, namespace: pod.networkNamespace, pid: 0 },
-    cgroupId: of === 'web' ? webCgroup : proxyCgroup,
-    ...{ localAddress: '10.1.2.3', localPort: 8080, remoteAddress: '10.9.9.9', remotePort: 40_000 },
-    ...{ bytesReceived: 0, bytesSent: 0, retransmits: 0, rttNs: 0, error: 0 },
-    ...fields,
-  }
-}
 
 /** A request that was served in `us` microseconds. */
 export function exchange(us: number, given: Partial<Exchange> = {}): Exchange {

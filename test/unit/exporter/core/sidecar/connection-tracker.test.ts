@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConnectionTracker } from '../../../../src/monitor/core/connection-tracker.ts'
+import { ConnectionTracker } from '../../../../../src/exporter/core/sidecar/connection-tracker.ts'
 import { event, plainPod, pod } from './scene.ts'
 
 const loopback = { localAddress: '127.0.0.1', remoteAddress: '127.0.0.1' }

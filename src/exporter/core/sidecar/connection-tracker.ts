@@ -1,6 +1,6 @@
 /** From what happens to sockets to connections: whose they are, between whom, how long each part took, what they came to. */
-import type { ConnectionEvent, ConnectionStep } from '../../exporter/core/decode-connection-event.ts'
-import { containerOf, isOwnAddress, type MonitoredPod } from './pod.ts'
+import type { ConnectionEvent, ConnectionStep } from '../decode-connection-event.ts'
+import { containerOf, isOwnAddress, type ConnectedPod } from './pod.ts'
 
 /** Between whom a connection is, seen from the end that this is. */
 export type Leg =
@@ -65,7 +65,7 @@ export class ConnectionTracker {
   }
 
   /** Takes in an event; gives what has become of its connection. */
-  add(event: ConnectionEvent, pod: MonitoredPod): ConnectionChange {
+  add(event: ConnectionEvent, pod: ConnectedPod): ConnectionChange {
     const { step, socket, atNs } = event
     // A socket that begins anew is another connection at the same address: the end of the first was lost.
     const begins = step === 'connecting' || step === 'accepted'
@@ -81,7 +81,7 @@ export class ConnectionTracker {
   }
 }
 
-function begun(event: ConnectionEvent, pod: MonitoredPod): Connection {
+function begun(event: ConnectionEvent, pod: ConnectedPod): Connection {
   const { step, cgroupId, atNs } = event
   const direction =
     step === 'accepted'
@@ -109,7 +109,7 @@ function legOf(
   direction: 'inbound' | 'outbound',
   inSidecar: boolean,
   remote: string,
-  pod: MonitoredPod,
+  pod: ConnectedPod,
 ): Leg {
   const isOwn = isOwnAddress(pod, remote)
   if (!pod.containers.some((container) => container.isSidecar))
