@@ -19,12 +19,8 @@ struct {
 	__type(value, __u32);
 } chosen SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct request_settings);
-} settings SEC(".maps");
+/* A map of one value, by the section's name: reached without a look-up. */
+struct request_settings settings SEC(".bss.settings");
 
 enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_TLS };
 
@@ -87,10 +83,7 @@ struct {
 /* The settings, unless the filter says that the cgroup is not chosen: far cheaper than the hash map. */
 static __always_inline struct request_settings *settings_of(__u64 cgroup)
 {
-	__u32 zero = 0;
-	struct request_settings *set = bpf_map_lookup_elem(&settings, &zero);
-
-	return set && (set->filter[(cgroup >> 6) & 63] >> (cgroup & 63)) & 1 ? set : 0;
+	return (settings.filter[(cgroup >> 6) & 63] >> (cgroup & 63)) & 1 ? &settings : 0;
 }
 
 static __always_inline struct request_losses *losses_here(void)

@@ -2,6 +2,7 @@
 /* Where the bytes of a system call are in the memory of the process, and how they are copied. */
 #pragma once
 #include "requests-maps.h"
+#include "requests-protocol.h"
 
 /* Vectors that are looked at. */
 #define VECTORS 8
@@ -60,6 +61,7 @@ struct place {
 	__u64 vectors;
 	bool known;
 	bool file; /* of a file, not of the process */
+	bool http1; /* the connection is known to speak HTTP/1 */
 };
 
 /* The registers with which the current task entered the kernel. */
@@ -112,21 +114,33 @@ static __always_inline struct place find_place(void)
 	return place;
 }
 
-/* Copies what the vectors hold behind `skip` bytes, at most `wanted` bytes; gives how many. */
+/* Whether `length` bytes are the head of an HTTP/1 message, and nothing but that. */
+static __always_inline bool is_head(const struct draft *draft, __u64 length)
+{
+	__u64 end = length - 4;
+
+	if (length < GLANCE || !begins_head(draft->data, length))
+		return false;
+	asm volatile("%0 &= 4095" : "+r"(end));
+	return __builtin_memcmp(draft->data + end, "\r\n\r\n", 4) == 0;
+}
+
+/* Copies what the vectors hold behind `skip` bytes, at most `wanted` bytes; gives how many. Reading costs by the call: they are
+   read all at once, and a body in a vector of its own is not read. One in chunks comes in more vectors than one, or in the head's. */
 static __always_inline __u64 copy_vectors(struct draft *draft, const struct place *place, __u64 skip, __u64 wanted)
 {
-	__u64 copied = 0;
+	__u64 copied = 0, count = place->vectors < VECTORS ? place->vectors : VECTORS;
+	struct user_vector vectors[VECTORS];
 
+	if (bpf_probe_read_user(vectors, count * sizeof *vectors, (void *)place->at))
+		return 0;
 #pragma unroll
 	for (int index = 0; index < VECTORS; index++) {
-		struct user_vector vector;
 		__u64 length, at = copied;
 
-		if (index >= place->vectors || copied >= wanted || copied >= CAPTURE)
+		if (index >= count || copied >= wanted || copied >= CAPTURE)
 			break;
-		if (bpf_probe_read_user(&vector, sizeof vector, (void *)(place->at + index * sizeof vector)))
-			break;
-		length = vector.length;
+		length = vectors[index].length;
 		if (skip >= length) {
 			skip -= length;
 			continue;
@@ -138,10 +152,12 @@ static __always_inline __u64 copy_vectors(struct draft *draft, const struct plac
 			break;
 		/* It is less already; the verifier does not follow that through the compiler's copies. */
 		asm volatile("%0 &= 4095" : "+r"(at));
-		if (bpf_probe_read_user(draft->data + at, length, (void *)(vector.base + skip)))
+		if (bpf_probe_read_user(draft->data + at, length, (void *)(vectors[index].base + skip)))
 			break;
 		copied += length;
 		skip = 0;
+		if (index == 0 && count == 2 && place->http1 && is_head(draft, copied))
+			break;
 	}
 	return copied;
 }

@@ -2,21 +2,26 @@
 /* From bytes that moved to events in the ring. */
 #pragma once
 #include "requests-place.h"
-#include "requests-protocol.h"
 
 /* Copied at once, before it is known whether more is wanted: most heads are no longer. */
 #define FIRST 256
 /* Events of one system call on HTTP/2, where each frame counts: headers and trailers may be anywhere. */
 #define PARTS 4
 
-/* Whether this exchange is left out because user space does not keep up, or shall not; asked for where one begins. */
-static __always_inline bool too_busy(const struct request_settings *set)
-{
-	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	__u32 mask = set->sample_mask;
+/* Exchanges of a processor between two looks at how full the ring is; a power of two. */
+#define LOOK_EVERY 8
 
-	if (waiting >= set->ring_bytes / 2)
-		mask |= waiting < set->ring_bytes / 4 * 3 ? 3 : 31;
+/* Whether this exchange is left out because user space does not keep up, or shall not; asked for where one begins. */
+static __always_inline bool too_busy(const struct request_settings *set, struct request_losses *here)
+{
+	__u32 mask;
+
+	if (!(here->begun++ & (LOOK_EVERY - 1))) {
+		__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+		here->brake = waiting < set->ring_bytes / 2 ? 0 : waiting < set->ring_bytes / 4 * 3 ? 3 : 31;
+	}
+	mask = set->sample_mask | here->brake;
 	return mask && (bpf_get_prandom_u32() & mask);
 }
 
@@ -27,14 +32,13 @@ static __always_inline bool is_recorded(struct watched *watched, const struct re
 	watched->offsets[direction & 1] += length;
 	watched->events++;
 	if (watched->protocol == PROTOCOL_HTTP1 && direction == watched->requests && watched->last != direction) {
-		watched->leaving_out = too_busy(set);
-		if (watched->leaving_out) {
-			struct request_losses *loss = losses_here();
+		struct request_losses *here = losses_here();
 
+		watched->leaving_out = here && too_busy(set, here);
+		if (watched->leaving_out) {
 			watched->skipped++;
 			watched->aligned[0] = watched->aligned[1] = 1;
-			if (loss)
-				loss->exchanges++;
+			here->exchanges++;
 		}
 	}
 	watched->last = direction;
@@ -87,7 +91,7 @@ static __always_inline void record(struct draft *draft, struct watched *watched,
 	}
 	if (copied) {
 		wanted = wanted_of(watched, draft->data, length, direction);
-		if (wanted > FIRST)
+		if (wanted > FIRST && copied == FIRST)
 			copied = copy(draft, place, 0, wanted);
 		else if (copied > wanted)
 			copied = wanted;

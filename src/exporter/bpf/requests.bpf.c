@@ -65,12 +65,12 @@ static __always_inline struct watched *watch(struct sock *sk, const struct reque
 
 static __always_inline int moved(struct sock *sk, int length, int flags, __u32 direction)
 {
-	if (length <= 0 || sk->sk_protocol != IPPROTO_TCP || (direction == EVENT_RECEIVED && (flags & MSG_PEEK)))
+	if (length <= 0)
 		return 0;
 	__u64 cgroup = cgroup_of(sk);
 	struct request_settings *set = settings_of(cgroup);
 
-	if (!set)
+	if (!set || sk->sk_protocol != IPPROTO_TCP || (direction == EVENT_RECEIVED && (flags & MSG_PEEK)))
 		return 0;
 	struct watched *watched = watch(sk, set, cgroup);
 
@@ -91,6 +91,7 @@ static __always_inline int moved(struct sock *sk, int length, int flags, __u32 d
 		return 0;
 	struct place place = find_place();
 
+	place.http1 = watched->protocol == PROTOCOL_HTTP1;
 	describe(&draft->event, sk, watched, cgroup, direction);
 	record(draft, watched, &place, length, direction);
 	if (set->follow_tls && direction == EVENT_RECEIVED && draft->event.captured >= 5 && begins_record(draft->data, length))

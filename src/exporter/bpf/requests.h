@@ -55,5 +55,7 @@ struct request_losses {
 	__u64 sockets; /* for want of memory */
 	__u64 exchanges; /* left out on purpose, because the ring filled up */
 	__u64 tls; /* what a TLS library moved on a connection whose socket is not known */
+	__u32 begun; /* exchanges */
+	__u32 brake; /* which exchanges were left out, like sample_mask, when the ring was last looked at */
 };
-_Static_assert(sizeof(struct request_losses) == 32, "request_losses: change core/requests/decode-event.ts too");
+_Static_assert(sizeof(struct request_losses) == 40, "request_losses: change core/requests/decode-event.ts too");

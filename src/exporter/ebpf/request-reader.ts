@@ -144,7 +144,7 @@ export class RequestReader implements Disposable {
       BpfObject.load(libbpf, bpfObjectFile('requests', objects), { maxEntries, loads, log }),
     )
     this.#chosen = this.#object.map('chosen')
-    this.#settings = this.#object.map('settings')
+    this.#settings = this.#object.map('.bss.settings')
     this.#cpuShare = cpuShare
     this.#losses = this.#object.map('losses')
     this.#ring = owned.use(new RingBuffer(this.#object.map('events')))

@@ -6,7 +6,7 @@ import type { Movement } from './connection.ts'
 /** Bytes before the captured ones. */
 const requestEventSize = 72
 /** Bytes of struct request_losses. */
-export const requestLossesSize = 32
+export const requestLossesSize = 40
 
 const flag = { fromStart: 1, aligned: 2, tls: 4, unreadable: 8, continued: 16 } as const
 const kinds: readonly (Direction | 'closed')[] = ['received', 'sent', 'closed']
