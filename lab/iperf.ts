@@ -19,10 +19,11 @@ export interface IperfOptions {
 }
 
 interface Report {
+  readonly error?: string
   readonly end: {
     readonly sum?: { readonly packets: number; readonly bits_per_second: number }
     readonly sum_received?: { readonly bits_per_second: number }
-    readonly cpu_utilization_percent: { readonly host_total: number; readonly remote_total: number }
+    readonly cpu_utilization_percent?: { readonly host_total: number; readonly remote_total: number }
   }
 }
 
@@ -50,7 +51,11 @@ export class IperfServer implements AsyncDisposable {
   }
 }
 
-/** Sends to a server at `address` from the network namespace of a process. */
+/**
+ * Sends to a server at `address` from the network namespace of a process.
+ *
+ * @throws Error with iperf3's words
+ */
 export async function sendBulk(
   pid: number,
   address: string,
@@ -58,7 +63,8 @@ export async function sendBulk(
 ): Promise<Throughput> {
   const kind = datagramBytes === undefined ? [] : ['-u', '-b', '0', '-l', String(datagramBytes)]
   const [command, args, options] = inNamespace(pid, ['-J', '-c', address, '-t', String(seconds), ...kind])
-  const { end } = JSON.parse(await run(command, args, options)) as Report
+  const { end, error } = JSON.parse(await run(command, args, options)) as Report
+  if (end.cpu_utilization_percent === undefined) throw new Error(`iperf3: ${error ?? 'no result'}`)
   const { host_total: host, remote_total: remote } = end.cpu_utilization_percent
   return {
     bitsPerSecond: (end.sum ?? end.sum_received)?.bits_per_second ?? Number.NaN,

@@ -38,6 +38,8 @@ enum { BPF_F_NO_PREALLOC = 1 << 0, BPF_F_MMAPABLE = 1 << 10 };
 /* Of include/linux/socket.h, include/uapi/linux/in.h and include/net/tcp_states.h. */
 enum { AF_INET = 2, AF_INET6 = 10 };
 enum { IPPROTO_TCP = 6, IPPROTO_UDP = 17 };
+/* Of include/linux/socket.h. */
+enum { MSG_PEEK = 2 };
 enum {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
@@ -128,11 +130,20 @@ struct numa_drop_counters {
 	atomic_t drops0;
 	atomic_t drops1;
 };
+struct sk_buff;
+struct sk_buff_head {
+	struct sk_buff *prev;
+	__u32 qlen;
+};
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_receive_queue;
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;
+	struct {
+		int owned;
+	} sk_lock;
 	refcount_t sk_wmem_alloc;
 	atomic_t sk_drops;
 	struct numa_drop_counters *sk_drop_counters;
@@ -159,6 +170,7 @@ struct sk_psock {
 struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
+	__u32 snd_nxt;
 	__u32 rcv_nxt;
 	__u32 snd_una;
 	__u32 srtt_us;
@@ -167,6 +179,7 @@ struct tcp_sock {
 	__u64 bytes_acked;
 };
 struct udp_sock {
+	struct sk_buff_head reader_queue;
 	int forward_deficit;
 };
 struct inet_timewait_sock {
@@ -226,6 +239,9 @@ struct sk_buff {
 	struct sock *sk;
 	__u64 skb_mstamp_ns;
 	unsigned int len;
+	unsigned char *head;
+	unsigned char *data;
+	__u16 transport_header;
 };
 struct trace_event_raw_tcp_retransmit_skb {
 	int err;

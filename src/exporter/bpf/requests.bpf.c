@@ -17,9 +17,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Of include/linux/socket.h. */
-enum { MSG_PEEK = 2 };
-
 static __always_inline void describe(struct request_event *event, struct sock *sk, struct watched *watched, __u64 cgroup,
 				     __u32 kind)
 {

@@ -1,176 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Takes the time of packets of chosen network namespaces from point to point of the network stack, on BTF tracepoints,
- * into histograms; counts what is dropped, and what goes through each interface.
- *
- * A packet is known by the address of its sk_buff. When it passed a point is noted in a table without locks: a word
- * has the time, the point and some bits of the address, so that a note is never half another packet's. Two packets can
- * meet in a place; the first then loses its time, which is no harm to a histogram.
+ * into histograms; counts what is dropped, and what goes through each interface. A packet is known by the address of its
+ * sk_buff: stack-notes.h.
  */
-#include "stack.h"
+#include "stack-notes.h"
 #include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "GPL";
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct stack_filter);
-} filter SEC(".maps");
-
-/* A namespace is chosen when it is in here. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, struct stack_times);
-} times SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
-	__type(key, struct stack_interface_key);
-	__type(value, struct stack_interface);
-} interfaces SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 8192);
-	__type(key, struct stack_drop_key);
-	__type(value, __u64);
-} drops SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct stack_losses);
-} losses SEC(".maps");
-
-/* When a packet was last noted, and when it came in. */
-struct note {
-	__u64 last;
-	__u64 first;
-};
-
-enum { NOTE_BITS = 14, NOTES = 1 << NOTE_BITS };
-
-struct notes {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, NOTES);
-	__type(key, __u32);
-	__type(value, struct note);
-};
-struct notes received SEC(".maps");
-struct notes sent SEC(".maps");
-
-/* Where a packet was noted; 0 is no note. */
-enum point { HANDED_OVER = 1, TAKEN_UP = 2, IN_SOCKET = 3 };
-
-/* From the top: 2 bits of the point, 14 of the address, 48 of the time, which are 78 hours. */
-enum { TIME_BITS = 48 };
-#define TIME_MASK ((1ULL << TIME_BITS) - 1)
-#define NO_TIME (~0ULL)
-
-static __always_inline bool is_maybe_chosen(__u32 netns)
-{
-	__u32 zero = 0;
-	struct stack_filter *chosen = bpf_map_lookup_elem(&filter, &zero);
-
-	return chosen && (chosen->bits[(netns >> 6) & 63] >> (netns & 63)) & 1;
-}
-
-static __always_inline struct stack_times *times_of(__u32 netns)
-{
-	return is_maybe_chosen(netns) ? bpf_map_lookup_elem(&times, &netns) : 0;
-}
-
-static __always_inline void count(struct stack_times *of, enum stack_stage stage, __u64 ns)
-{
-	__u64 rest = ns >> STACK_FIRST_BOUND;
-	__u32 bucket = 0;
-
-	if (rest >> 16) {
-		bucket += 16;
-		rest >>= 16;
-	}
-	if (rest >> 8) {
-		bucket += 8;
-		rest >>= 8;
-	}
-	if (rest >> 4) {
-		bucket += 4;
-		rest >>= 4;
-	}
-	if (rest >> 2) {
-		bucket += 2;
-		rest >>= 2;
-	}
-	bucket += (rest >> 1) + (rest > 0);
-	if (bucket >= STACK_BUCKETS)
-		bucket = STACK_BUCKETS - 1;
-	of->sum_ns[stage] += ns;
-	of->buckets[stage][bucket]++;
-}
-
-/* The verifier lets nobody calculate with an address, but tells the distance of two: one of them never changes. */
-static __always_inline __u64 hash_of(const void *skb)
-{
-	__u32 zero = 0;
-	void *fixed = bpf_map_lookup_elem(&filter, &zero);
-	__u64 distance = (__u64)skb;
-
-	if (!fixed)
-		return 0;
-	asm volatile("%0 -= %1" : "+r"(distance) : "r"(fixed));
-	return distance * 0x9e3779b97f4a7c15ULL;
-}
-
-static __always_inline struct note *note_of(void *table, __u64 hash)
-{
-	__u32 place = hash >> (64 - NOTE_BITS);
-
-	return bpf_map_lookup_elem(table, &place);
-}
-
-static __always_inline __u64 mark_of(__u64 hash, enum point point)
-{
-	return (__u64)point << 62 | ((hash >> 34) & 0x3fff) << TIME_BITS;
-}
-
-/* How long ago the word was written, when it has this mark. */
-static __always_inline __u64 since(__u64 word, __u64 mark, __u64 now)
-{
-	return (word & ~TIME_MASK) == mark ? (now - word) & TIME_MASK : NO_TIME;
-}
-
-static __always_inline struct stack_interface *interface_of(struct net_device *dev, __u32 netns)
-{
-	struct stack_interface_key key = { .netns = netns, .ifindex = dev->ifindex };
-	struct stack_interface *of = bpf_map_lookup_elem(&interfaces, &key);
-	__u32 zero = 0;
-
-	if (of)
-		return of;
-	struct stack_interface fresh = {};
-
-	bpf_probe_read_kernel_str(fresh.name, sizeof(fresh.name), dev->name);
-	bpf_map_update_elem(&interfaces, &key, &fresh, BPF_NOEXIST);
-	of = bpf_map_lookup_elem(&interfaces, &key);
-	if (!of) {
-		struct stack_losses *lost = bpf_map_lookup_elem(&losses, &zero);
-
-		if (lost)
-			lost->interfaces++;
-	}
-	return of;
-}
+/* Since Linux 6.3. */
+typedef void (*btf_trace_sk_data_ready)(void *data, const struct sock *sk);
 
 /* A device's driver, a virtual one for the most part, queues the packet for the network stack. */
 SEC("tp_btf/netif_rx")
@@ -182,7 +24,7 @@ int BPF_PROG(on_handed_over, struct sk_buff *skb)
 	struct note *note = note_of(&received, hash);
 
 	if (note)
-		note->first = note->last = mark_of(hash, HANDED_OVER) | (bpf_ktime_get_ns() & TIME_MASK);
+		note->first = note->last = word_of(mark_of(hash, HANDED_OVER), bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -207,7 +49,7 @@ int BPF_PROG(on_taken_up, struct sk_buff *skb)
 	if (!note)
 		return 0;
 	__u64 waited = since(note->last, mark_of(hash, HANDED_OVER), now);
-	__u64 word = mark_of(hash, TAKEN_UP) | (now & TIME_MASK);
+	__u64 word = word_of(mark_of(hash, TAKEN_UP), now);
 
 	if (waited != NO_TIME)
 		count(of, RECEIVE_QUEUE, waited);
@@ -217,7 +59,10 @@ int BPF_PROG(on_taken_up, struct sk_buff *skb)
 	return 0;
 }
 
-/* TCP has a packet of an established connection. */
+/*
+ * TCP has a packet of an established connection. While a process holds the socket packets wait in its backlog, and are
+ * worked off by the process itself.
+ */
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(on_tcp, struct sock *sk, struct sk_buff *skb)
 {
@@ -231,15 +76,75 @@ int BPF_PROG(on_tcp, struct sock *sk, struct sk_buff *skb)
 	if (!note)
 		return 0;
 	__u64 took = since(note->last, mark_of(hash, TAKEN_UP), now);
+	bool is_told = bpf_core_type_exists(btf_trace_sk_data_ready);
 
 	if (took == NO_TIME)
 		return 0;
-	count(of, RECEIVE_PROTOCOL, took);
-	note->last = mark_of(hash, IN_SOCKET) | (now & TIME_MASK);
+	count(of, sk->sk_lock.owned ? RECEIVE_BACKLOG : RECEIVE_IP, took);
+	note->last = word_of(mark_of(hash, is_told ? IN_TCP : READY), now);
 	return 0;
 }
 
-/* The application reads. A packet that TCP appended to an earlier one never comes here; the earlier one does, once. */
+/* TCP's last packet can be read. One that TCP appended to an earlier one never comes here. */
+static __always_inline void tcp_is_ready(struct stack_times *of, struct note *note, __u64 hash, __u64 now)
+{
+	__u64 took = since(note->last, mark_of(hash, IN_TCP), now);
+
+	if (took == NO_TIME)
+		return;
+	count(of, RECEIVE_TCP, took);
+	note->last = word_of(mark_of(hash, READY), now);
+}
+
+/*
+ * A datagram can be read. Nothing tells when that one is: but of each socket one is followed at a time, by how many are to
+ * be read until then, itself included.
+ */
+static __always_inline void datagram_is_ready(struct stack_times *of, struct sock *sk, struct note *note, __u64 hash,
+					      __u64 now)
+{
+	__u64 took = since(note->last, mark_of(hash, TAKEN_UP), now);
+	__u64 waiting = sk->sk_receive_queue.qlen + BPF_CORE_READ((struct udp_sock *)sk, reader_queue.qlen);
+
+	if (took == NO_TIME)
+		return;
+	count(of, RECEIVE_UDP, took);
+	note->last = 0;
+	__u64 of_socket = hash_of(sk), mark = mark_of(of_socket, READY);
+	struct note *followed = note_of(&in_sockets, of_socket);
+
+	if (!followed || waiting == 0 || waiting >= 1 << 16)
+		return; /* 0: it has been read already */
+	if (has_mark(followed->last, mark) && (followed->first >> TIME_BITS) < waiting)
+		return;
+	followed->first = waiting << TIME_BITS | (note->first & TIME_MASK);
+	followed->last = word_of(mark, now);
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(on_ready, struct sock *sk)
+{
+	struct stack_times *of = times_of(sk->__sk_common.skc_net.net->ns.inum);
+
+	if (!of)
+		return 0;
+	__u16 protocol = sk->sk_protocol;
+
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return 0;
+	__u64 hash = hash_of(sk->sk_receive_queue.prev); /* which may be gone: only its address is used */
+	struct note *note = note_of(&received, hash);
+
+	if (!note)
+		return 0;
+	if (protocol == IPPROTO_TCP)
+		tcp_is_ready(of, note, hash, bpf_ktime_get_ns());
+	else
+		datagram_is_ready(of, sk, note, hash, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* The application reads a packet of TCP: its first byte. Of datagrams only some come here. */
 SEC("tp_btf/skb_copy_datagram_iovec")
 int BPF_PROG(on_read, struct sk_buff *skb)
 {
@@ -253,18 +158,80 @@ int BPF_PROG(on_read, struct sk_buff *skb)
 
 	if (!note)
 		return 0;
-	__u64 waited = since(note->last, mark_of(hash, IN_SOCKET), now);
+	__u64 waited = since(note->last, mark_of(hash, READY), now);
 
-	if (waited == NO_TIME)
-		return 0;
-	count(of, RECEIVE_SOCKET, waited);
+	if (waited != NO_TIME)
+		count(of, RECEIVE_APPLICATION, waited);
+	else if (!has_mark(note->last, mark_of(hash, IN_TCP)))
+		return 0; /* else it waited for earlier bytes, and nobody was told of it alone */
 	count(of, RECEIVE_TOTAL, (now - note->first) & TIME_MASK);
 	note->last = 0;
 	return 0;
 }
 
-/* TCP stamps what it sends with the time of its decision, on the clock that we read. */
-static __always_inline __u64 decided_at(struct sk_buff *skb)
+/* The application has read a datagram. */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_datagram_read, struct sock *sk, int length, int flags)
+{
+	struct stack_times *of = times_of(sk->__sk_common.skc_net.net->ns.inum);
+
+	if (!of || length < 0 || flags & MSG_PEEK || sk->sk_protocol != IPPROTO_UDP)
+		return 0;
+	__u64 hash = hash_of(sk), now = bpf_ktime_get_ns();
+	struct note *note = note_of(&in_sockets, hash);
+
+	if (!note)
+		return 0;
+	__u64 waited = since(note->last, mark_of(hash, READY), now);
+
+	if (waited == NO_TIME)
+		return 0;
+	note->first -= 1ULL << TIME_BITS;
+	if (note->first >> TIME_BITS)
+		return 0;
+	count(of, RECEIVE_APPLICATION, waited);
+	count(of, RECEIVE_TOTAL, (now - note->first) & TIME_MASK);
+	note->last = 0;
+	return 0;
+}
+
+/*
+ * The application's call has ended. TCP has sent all bytes meanwhile, or the last one waits: in a connection one such byte
+ * is noted at a time.
+ */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_written, struct sock *sk, int length)
+{
+	struct stack_times *of = times_of(sk->__sk_common.skc_net.net->ns.inum);
+
+	if (!of || length <= 0 || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tcp)
+		return 0;
+	__u32 end = tcp->write_seq, acknowledged = tcp->snd_una;
+
+	if (tcp->snd_nxt == end) {
+		count(of, SEND_BUFFER, 0);
+		return 0;
+	}
+	__u64 hash = hash_of(sk), mark = mark_of(hash, WAITS_TO_BE_SENT);
+	struct note *note = note_of(&in_sockets, hash);
+
+	if (!note)
+		return 0;
+	__u32 noted = note->first;
+
+	if (has_mark(note->last, mark) && (__s32)(noted - acknowledged) >= 0 && (__s32)(end - noted) > 0)
+		return 0;
+	note->first = end - 1;
+	note->last = word_of(mark, bpf_ktime_get_ns());
+	return 0;
+}
+
+/* The connection that the packet is of, as far as it stands. */
+static __always_inline struct sock *connection_of(struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 
@@ -277,7 +244,36 @@ static __always_inline __u64 decided_at(struct sk_buff *skb)
 	case TCP_CLOSE:
 		return 0; /* the answer is made without a connection */
 	}
-	return skb->skb_mstamp_ns;
+	return sk;
+}
+
+/* Whether TCP's byte of this number is in the packet. */
+static __always_inline bool has_byte(struct sk_buff *skb, __u32 number)
+{
+	unsigned char *header = skb->head + skb->transport_header;
+	struct {
+		__be32 ports, seq, ack_seq;
+		__u8 length_in_words_and_more, flags;
+	} tcp = {};
+
+	bpf_probe_read_kernel(&tcp, sizeof(tcp), header);
+	__u32 before = header - skb->data + (tcp.length_in_words_and_more >> 4) * 4;
+
+	return number - bpf_ntohl(tcp.seq) < skb->len - before;
+}
+
+/* What waited since the application's call ended goes at `decided`. */
+static __always_inline void end_wait(struct stack_times *of, struct sock *sk, struct sk_buff *skb, __u64 decided)
+{
+	__u64 hash = hash_of(sk), mark = mark_of(hash, WAITS_TO_BE_SENT);
+	struct note *note = note_of(&in_sockets, hash);
+
+	if (!note || !has_mark(note->last, mark) || !has_byte(skb, note->first))
+		return;
+	__u64 waited = since(note->last, mark, decided);
+
+	count(of, SEND_BUFFER, waited > TIME_MASK / 2 ? 0 : waited); /* it went while the end of the call was noted */
+	note->last = 0;
 }
 
 SEC("tp_btf/net_dev_queue")
@@ -287,13 +283,17 @@ int BPF_PROG(on_queued, struct sk_buff *skb)
 
 	if (!of)
 		return 0;
-	__u64 hash = hash_of(skb), now = bpf_ktime_get_ns(), decided = decided_at(skb);
+	__u64 hash = hash_of(skb), now = bpf_ktime_get_ns();
 	struct note *note = note_of(&sent, hash);
+	struct sock *sk = connection_of(skb);
+	__u64 decided = sk ? skb->skb_mstamp_ns : 0; /* on the clock that we read */
 
-	if (decided && decided <= now)
-		count(of, SEND_PROTOCOL, now - decided);
+	if (decided && decided <= now) {
+		count(of, SEND_IP, now - decided);
+		end_wait(of, sk, skb, decided);
+	}
 	if (note)
-		note->last = mark_of(hash, HANDED_OVER) | (now & TIME_MASK);
+		note->last = word_of(mark_of(hash, HANDED_OVER), now);
 	return 0;
 }
 

@@ -9,10 +9,14 @@
 /* Between which two points a packet's time is taken. */
 enum stack_stage {
 	RECEIVE_QUEUE, /* handed over by the device -> taken up by the network stack */
-	RECEIVE_PROTOCOL, /* taken up -> TCP: IP and what filters there */
-	RECEIVE_SOCKET, /* TCP -> read by the application: also how long that took to come */
+	RECEIVE_IP, /* taken up -> TCP: IP, what filters there, and finding the socket */
+	RECEIVE_BACKLOG, /* the same where a process held the socket: and the wait until it let go */
+	RECEIVE_TCP, /* TCP -> ready to be read */
+	RECEIVE_UDP, /* taken up -> a datagram is ready to be read: IP and UDP */
+	RECEIVE_APPLICATION, /* ready -> read by the application: how long that took to come */
 	RECEIVE_TOTAL, /* handed over by the device -> read by the application */
-	SEND_PROTOCOL, /* TCP decided to send -> the device's queue: IP and what filters there */
+	SEND_BUFFER, /* the application's call ended -> TCP decided to send its last byte; 0: in the call */
+	SEND_IP, /* TCP decided to send -> the device's queue: IP and what filters there */
 	SEND_QUEUE, /* in the device's queue -> taken by the device */
 	STACK_STAGES,
 };
@@ -25,8 +29,8 @@ struct stack_times {
 	__u64 sum_ns[STACK_STAGES];
 	__u64 buckets[STACK_STAGES][STACK_BUCKETS];
 };
-_Static_assert(sizeof(struct stack_times) == 1104, "stack_times: change core/decode-stack.ts too");
-_Static_assert(__builtin_offsetof(struct stack_times, buckets) == 48, "stack_times.buckets");
+_Static_assert(sizeof(struct stack_times) == 1840, "stack_times: change core/decode-stack.ts too");
+_Static_assert(__builtin_offsetof(struct stack_times, buckets) == 80, "stack_times.buckets");
 
 struct stack_interface_key {
 	__u32 netns;

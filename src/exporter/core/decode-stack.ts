@@ -6,10 +6,14 @@
 /** The stages of a packet's way, in the order of `enum stack_stage`. */
 export const stackStages = [
   { direction: 'receive', stage: 'queue' },
-  { direction: 'receive', stage: 'protocol' },
-  { direction: 'receive', stage: 'socket' },
+  { direction: 'receive', stage: 'ip' },
+  { direction: 'receive', stage: 'backlog' },
+  { direction: 'receive', stage: 'tcp' },
+  { direction: 'receive', stage: 'udp' },
+  { direction: 'receive', stage: 'application' },
   { direction: 'receive', stage: 'total' },
-  { direction: 'send', stage: 'protocol' },
+  { direction: 'send', stage: 'buffer' },
+  { direction: 'send', stage: 'ip' },
   { direction: 'send', stage: 'queue' },
 ] as const
 
@@ -21,7 +25,7 @@ export const stackBounds: readonly number[] = Array.from(
 )
 
 /** Bytes of `struct stack_times`, of one processor. */
-export const stackTimesSize = 1104
+export const stackTimesSize = 1840
 /** Bytes of `struct stack_interface_key` and `struct stack_interface`, of one processor. */
 export const stackInterfaceKeySize = 8
 export const stackInterfaceSize = 48

@@ -15,7 +15,7 @@ import {
   type InterfaceTraffic,
   type StageTimes,
 } from '../core/decode-stack.ts'
-import { BpfError, BpfObject, type BpfMap } from './bpf-object.ts'
+import { BpfError, BpfObject, kernelHasTracepoint, type BpfMap, type BpfProgram } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 
@@ -53,10 +53,16 @@ export interface NamedDrops {
 /** Entries that are read by one call. */
 const batch = 1_024
 const kernelTypes = '/sys/kernel/btf/vmlinux'
+/** Programs that are left out where the kernel has not their tracepoint: Linux 6.3 has all. */
+const newerTracepoints: Readonly<Record<string, string>> = {
+  on_ready: 'sk_data_ready',
+  on_datagram_read: 'sock_recv_length',
+  on_written: 'sock_send_length',
+}
 
 export class StackReader implements Disposable {
   readonly #owned: DisposableStack
-  readonly #object: BpfObject
+  readonly #programs: readonly BpfProgram[]
   readonly #filter: BpfMap
   readonly #times: BpfMap
   readonly #interfaces: BpfMap
@@ -75,17 +81,22 @@ export class StackReader implements Disposable {
     using owned = new DisposableStack()
     const libbpf = Libbpf.load(path)
     const file = bpfObjectFile('stack', objects)
-    this.#object = owned.use(BpfObject.load(libbpf, file, { log }))
-    this.#filter = this.#object.map('filter')
-    this.#times = this.#object.map('times')
-    this.#interfaces = this.#object.map('interfaces')
-    this.#drops = this.#object.map('drops')
-    this.#losses = this.#object.map('losses')
+    const loads = (program: string): boolean => {
+      const newer = newerTracepoints[program]
+      return newer === undefined || kernelHasTracepoint(libbpf, newer)
+    }
+    const object = owned.use(BpfObject.load(libbpf, file, { loads, log }))
+    this.#filter = object.map('filter')
+    this.#times = object.map('times')
+    this.#interfaces = object.map('interfaces')
+    this.#drops = object.map('drops')
+    this.#losses = object.map('losses')
     this.#processors = libbpf.native.libbpf_num_possible_cpus()
     if (this.#times.valueSize !== stackTimesSize || this.#interfaces.valueSize !== stackInterfaceSize)
       throw new BpfError('bpf_failed', `Cannot use ${file}: it was compiled from other sources`)
     this.#reasons = readBtfEnum(readFileSync(kernelTypes), 'skb_drop_reason')
-    for (const program of this.#object.programs()) owned.use(program.attach(libbpf, log))
+    this.#programs = object.programs().filter(({ name }) => loads(name))
+    for (const program of this.#programs) owned.use(program.attach(libbpf, log))
     this.#owned = owned.move()
   }
 
@@ -154,7 +165,7 @@ export class StackReader implements Disposable {
     const values = new BigUint64Array(this.#processors * 2)
     this.#losses.lookup(new Uint8Array(4), new Uint8Array(values.buffer))
     const unplaced = values.reduce((sum, value) => sum + value, 0n)
-    const missed = this.#object.programs().reduce((sum, program) => sum + program.recursionMisses(), 0n)
+    const missed = this.#programs.reduce((sum, program) => sum + program.recursionMisses(), 0n)
     return Number(unplaced + missed)
   }
 }

@@ -1,10 +1,5 @@
 /** The summary as lines of text: what a terminal shows, and what is printed at the end. */
-import {
-  stackBounds,
-  stackStages,
-  type InterfaceTraffic,
-  type StageTimes,
-} from '../../exporter/core/decode-stack.ts'
+import { stackBounds, type InterfaceTraffic, type StageTimes } from '../../exporter/core/decode-stack.ts'
 import type { Layer } from './arguments.ts'
 import { bytes, clock, count, duration, fit, table } from './format.ts'
 import type { MonitoredPod } from './pod.ts'
@@ -41,12 +36,17 @@ export interface StackPicture {
   readonly drops: ReadonlyMap<string, number>
 }
 
+/** In the order of `stackStages`; one that no packet was in is not shown. */
 const stageNames = [
   'receive: waits for the stack',
-  'receive: IP to TCP',
-  'receive: TCP to application',
+  'receive: IP',
+  'receive: IP, waits for process',
+  'receive: TCP',
+  'receive: IP and UDP',
+  'receive: application reads',
   'receive: in all',
-  'send: TCP to device queue',
+  'send: waits to be sent',
+  'send: IP',
   'send: device queue',
 ] as const
 
@@ -176,21 +176,13 @@ function renderStack(picture: Picture, { stages, interfaces, drops }: StackPictu
     const seconds = bucketQuantile(share, stackBounds, buckets)
     return duration(seconds === undefined ? undefined : seconds * 1e9)
   }
-  const lines = table(
-    [
-      ['network stack', 'packets', 'p50', 'p95', 'p99'],
-      ...stackStages.map((_stage, index) => {
-        const times = stages[index] ?? { sumSeconds: 0, buckets: new Float64Array(0) }
-        const packets = times.buckets.reduce((sum, value) => sum + value, 0)
-        return [
-          stageNames[index] ?? '',
-          count(packets),
-          ...[0.5, 0.95, 0.99].map((share) => quantile(share, times)),
-        ]
-      }),
-    ],
-    width,
-  )
+  const rows = stageNames.flatMap((name, index) => {
+    const times = stages[index]
+    const packets = times?.buckets.reduce((sum, value) => sum + value, 0) ?? 0
+    if (times === undefined || packets === 0) return []
+    return [[name, count(packets), ...[0.5, 0.95, 0.99].map((share) => quantile(share, times))]]
+  })
+  const lines = table([['network stack', 'packets', 'p50', 'p95', 'p99'], ...rows], width)
   if (interfaces.length > 0)
     lines.push(
       ...table(
