@@ -15,6 +15,7 @@ interface Listed extends UnpackOptions {
 const packages = {
   consul: { suite: 'bullseye', names: ['consul'] },
   prometheus: { suite: 'bullseye', names: ['prometheus'] },
+  pushgateway: { suite: 'bullseye', names: ['prometheus-pushgateway'] },
   containerd: {
     suite: 'bookworm',
     names: ['containerd', 'runc', 'containernetworking-plugins', 'busybox-static'],

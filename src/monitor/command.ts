@@ -9,8 +9,6 @@ import { sendMetrics } from '../common/web/metrics-reply.ts'
 import { opsHandler } from '../common/web/ops.ts'
 import { Readiness } from '../common/web/readiness.ts'
 import { WebServer } from '../common/web/server.ts'
-import { stackFamilies } from '../exporter/collectors/stack.ts'
-import { LabelMaker } from '../exporter/core/labels.ts'
 import { encodeSpans, type Attributes } from '../exporter/core/requests/spans.ts'
 import { SpanExporter } from '../exporter/requests/span-exporter.ts'
 import type { RuntimesOptions } from '../exporter/runtimes/runtimes.ts'
@@ -97,7 +95,7 @@ export async function monitorCommand(
   output.begin()
   await run({ command, finder, nodeName, watch, output, metrics, signal: until })
   output.totals(await watch.look(true))
-  if (command.pushgateway !== undefined) await push(metrics, command.pushgateway)
+  if (command.pushgateway !== undefined) await push(metrics, watch, command.pushgateway)
   return 0
 }
 
@@ -119,7 +117,7 @@ async function run({ command, finder, nodeName, watch, output, metrics, signal }
     watch.poll()
     if (turn % lookEvery === 0 && output.isRefreshing) output.refresh(await watch.look())
     if (turn % pushEvery === 0 && command.pushgateway !== undefined)
-      pushing = push(metrics, command.pushgateway)
+      pushing = push(metrics, watch, command.pushgateway)
     if (turn % findEvery !== 0) continue
     try {
       watch.follow(await finder.find(command, nodeName))
@@ -134,8 +132,8 @@ async function run({ command, finder, nodeName, watch, output, metrics, signal }
 }
 
 /** A Pushgateway that is away for a moment is no reason to end. */
-async function push(metrics: MonitorMetrics, url: string): Promise<void> {
-  await metrics.push(url).catch((error: unknown) => {
+async function push(metrics: MonitorMetrics, watch: Watch, url: string): Promise<void> {
+  await metrics.push(url, watch.stackFamilies()).catch((error: unknown) => {
     say(describeError(error))
   })
 }
@@ -178,8 +176,6 @@ async function serve(
   pod: MonitoredPod,
   log: Logger,
 ): Promise<AsyncDisposable> {
-  const labels = new LabelMaker()
-  const owners = new Map([[pod.networkNamespace, labels.owner({ ...pod, labels: {}, annotations: {} }, '')]])
   return WebServer.listen({
     ...{ setting: '--exporter-port', port, address, log },
     handler: opsHandler({
@@ -191,15 +187,7 @@ async function serve(
             <pre>${renderPod(pod, 'see the terminal').join('\n')}</pre>`,
         }),
       routes: {
-        '/metrics': async (request, response) => {
-          const reading = watch.readStack()
-          await sendMetrics(
-            request,
-            response,
-            reading === undefined ? [] : stackFamilies(reading, owners),
-            registry,
-          )
-        },
+        '/metrics': (request, response) => sendMetrics(request, response, watch.stackFamilies(), registry),
       },
     }),
   })

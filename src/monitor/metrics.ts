@@ -1,6 +1,7 @@
 /** What is seen of a pod as metrics: for a scrape of --exporter-port, and for a Pushgateway. */
 import { Counter, Gauge, Histogram, Pushgateway, Registry } from 'prom-client'
 import { describeError, PodsonarError } from '../common/errors.ts'
+import type { Family } from '../common/exposition.ts'
 import { version } from '../common/version.ts'
 import type { Exchange } from '../exporter/core/requests/exchange.ts'
 import { durationBounds } from '../exporter/core/requests/series.ts'
@@ -104,9 +105,12 @@ export class MonitorMetrics {
     else this.#sidecar?.[sign.what].observe(sign.ns / 1e9)
   }
 
-  /** @throws PodsonarError `push_failed` */
-  async push(url: string): Promise<void> {
-    const gateway = new Pushgateway(url, { timeout: pushMs }, this.registry)
+  /**
+   * @param families pushed with what the registry holds
+   * @throws PodsonarError `push_failed`
+   */
+  async push(url: string, families: readonly Family[]): Promise<void> {
+    const gateway = new Pushgateway(url, { timeout: pushMs }, new WithFamilies(this.registry, families))
     const { namespace, name } = this.#pod
     try {
       const { resp } = await gateway.push({
@@ -118,5 +122,24 @@ export class MonitorMetrics {
     } catch (error) {
       throw new PodsonarError('push_failed', `Cannot push metrics to ${url}: ${describeError(error)}`)
     }
+  }
+}
+
+/** What a registry holds, and more. */
+class WithFamilies extends Registry {
+  readonly #registry: Registry
+  readonly #families: readonly Family[]
+
+  constructor(registry: Registry, families: readonly Family[]) {
+    super()
+    this.#registry = registry
+    this.#families = families
+  }
+
+  override async metrics(): Promise<string> {
+    return [
+      await this.#registry.metrics(),
+      ...this.#families.map((family) => family.render('prometheus')),
+    ].join('')
   }
 }

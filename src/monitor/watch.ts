@@ -1,6 +1,8 @@
 /** All that looks at one pod, with one owner: eBPF readers, counters, and what is made of them. */
 import { errorCode, PodsonarError } from '../common/errors.ts'
+import { renderLabels, type Family } from '../common/exposition.ts'
 import type { Logger } from '../common/logger.ts'
+import { stackFamilies } from '../exporter/collectors/stack.ts'
 import { tcpState } from '../exporter/core/socket-table.ts'
 import type { Exchange } from '../exporter/core/requests/exchange.ts'
 import type { ExchangeSpan } from '../exporter/core/requests/spans.ts'
@@ -132,7 +134,7 @@ export class Watch implements AsyncDisposable {
     const nowMs = performance.now()
     const seconds = (nowMs - this.#lookedAtMs) / 1_000
     this.#lookedAtMs = nowMs
-    const reading = this.readStack()
+    const reading = this.#stack?.read()
     const requests = this.#requests?.read(false)
     if (layers.has('socket')) this.#states = await this.#readStates()
     this.#summary.look(nowMs)
@@ -151,9 +153,11 @@ export class Watch implements AsyncDisposable {
     }
   }
 
-  /** What the network stack has counted. */
-  readStack(): StackReading | undefined {
-    return this.#stack?.read()
+  /** What the network stack has counted, as metrics; none where it is not looked at. */
+  stackFamilies(): Family[] {
+    const { networkNamespace, namespace, name } = this.#pod
+    const owners = new Map([[networkNamespace, renderLabels({ namespace, pod: name, container: '' })]])
+    return this.#stack === undefined ? [] : stackFamilies(this.#stack.read(), owners)
   }
 
   /** Connections that have ended since the last call. */

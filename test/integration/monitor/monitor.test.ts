@@ -1,80 +1,49 @@
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
 import { Containerd } from '../../../lab/containerd.ts'
-import { libbpfFile } from '../../../lab/needs.ts'
 import { OtlpReceiver } from '../../../lab/otlp-receiver.ts'
 import { freePorts } from '../../../lab/ports.ts'
 import { Process } from '../../../lab/process.ts'
 import { entry } from '../../../lab/program.ts'
+import { Pushgateway } from '../../../lab/pushgateway.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { programsOf } from '../../support/bpf-programs.ts'
-import { scrape, valuesBy } from '../../support/exposition.ts'
+import { scrape, valuesBy, type MetricSample } from '../../support/exposition.ts'
+import {
+  hasBegun,
+  monitorEnvironment,
+  objectsOf,
+  startMonitor,
+  totalsOf,
+  type Json,
+} from '../../support/monitor.ts'
 import { runWithSidecar } from '../../support/sidecar-pods.ts'
 
 /** With the capabilities that the exporter's manifest gives, and no more. */
 const limited = ['setpriv', '--bounding-set', '-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search']
 
-function monitor(
-  containerd: Containerd,
-  args: readonly string[],
-  before: readonly string[] = [],
-): Promise<Process> {
-  const { PATH, HOME } = process.env
-  const env = { PATH, HOME, RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile() }
-  const [command = entry, ...rest] = [...before, entry, 'monitor', ...args]
-  return Process.start('podsonar monitor', command, rest, { env })
-}
-
 async function ask(url: string): Promise<void> {
   await (await fetch(url, { headers: { connection: 'close' } })).text()
 }
 
-type Json = Readonly<Record<string, unknown>>
-const objects = ({ stdout }: Process): Json[] =>
-  stdout
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as Json)
+const stageCounts = (samples: readonly MetricSample[]): Record<string, number> =>
+  valuesBy(
+    samples,
+    'podsonar_stack_duration_seconds_count',
+    ({ direction, stage }) => `${direction ?? ''} ${stage ?? ''}`,
+  )
 
-/** Takes what a Pushgateway is sent. */
-class Gateway implements AsyncDisposable {
-  readonly pushes: { readonly path: string; readonly body: string }[] = []
-  readonly #server = createServer((request, response) => {
-    let body = ''
-    request.on('data', (part: Buffer) => (body += part.toString()))
-    request.on('end', () => {
-      this.pushes.push({ path: request.url ?? '', body })
-      response.writeHead(202).end()
-    })
-  })
-
-  async start(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1')
-    await once(this.#server, 'listening')
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
-  }
-}
-
-describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real containerd', () => {
+describeWith(['root', 'containerd', 'bpf', 'pushgateway'], 'podsonar monitor of a pod on containerd', () => {
   it('tells every connection and request, with the way through the sidecar, and the totals at the end', async () => {
     await using containerd = await Containerd.start()
     const pod = await runWithSidecar(containerd)
     for (const port of [8080, 15_006])
       await waitFor('the servers to answer', () => ask(`http://${pod.ip}:${port}/`).then(() => true))
     await using receiver = await OtlpReceiver.start()
-    await using gateway = new Gateway()
+    await using gateway = await Pushgateway.start()
     const [port = 0] = await freePorts(1)
-    await using watching = await monitor(containerd, [
+    await using watching = await startMonitor(containerd.socket, [
       ...['all', '--pod', 'web-0', '--namespace', 'shop', '--json', '--nodename', 'node-9'],
       ...[
         '--otlp-endpoint',
@@ -82,23 +51,20 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
         '--exporter-port',
         String(port),
         '--prometheus',
-        await gateway.start(),
+        gateway.address,
       ],
     ])
-    await waitFor('the monitor to begin', () => {
-      if (!watching.running) throw new Error(watching.stderr)
-      return watching.stdout.includes('"begin"')
-    })
+    await hasBegun(watching)
     for (let n = 0; n < 5; n += 1) await ask(`http://${pod.ip}:15006/items/${n}`)
 
     const closed = (leg: string): Json[] =>
-      objects(watching).filter((one) => one['event'] === 'closed' && one['leg'] === leg)
+      objectsOf(watching).filter((one) => one['event'] === 'closed' && one['leg'] === leg)
     await waitFor('all connections to be told', () => {
       expect(closed('caller to sidecar')).toHaveLength(5)
       expect(closed('sidecar to service')).toHaveLength(10) // both of its ends are in the pod
-      return objects(watching).filter(({ type }) => type === 'http').length >= 15
+      return objectsOf(watching).filter(({ type }) => type === 'http').length >= 15
     })
-    const [found] = objects(watching)
+    const [found] = objectsOf(watching)
     expect(found).toMatchObject({
       ...{ type: 'pod', node: 'node-9', name: 'web-0', namespace: 'shop' },
       addresses: [pod.ip, pod.ipv6],
@@ -117,11 +83,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
     ).toEqual({
       'web-0': 5,
     })
-    const stages = valuesBy(
-      samples,
-      'podsonar_stack_duration_seconds_count',
-      ({ direction, stage }) => `${direction ?? ''} ${stage ?? ''}`,
-    )
+    const stages = stageCounts(samples)
     expect(stages['receive total']).toBeGreaterThanOrEqual(10)
     await waitFor(
       'the spans',
@@ -143,10 +105,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
     )
     expect(receiver.faults).toEqual([])
 
-    watching.kill('SIGINT')
-    expect(await watching.exited).toEqual({ code: 0, signal: null })
-
-    expect(objects(watching).at(-1)).toMatchObject({
+    expect(await totalsOf(watching)).toMatchObject({
       type: 'totals',
       connections: { accepted: 10, connected: 5, failed: 0, closed: 15 },
       sidecar: {
@@ -158,35 +117,30 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
         'http made': { total: 5, paths: { 'GET /items/{number}': { count: 5 } } },
       },
     })
-    const last = gateway.pushes.at(-1)
-    expect(last?.path).toBe('/metrics/job/podsonar_monitor/namespace/shop/pod/web-0')
-    expect(last?.body).toMatch(/podsonar_monitor_request_duration_seconds_count\{.*kind="http made".*\} 5\n/)
+    const pushed = (await scrape(gateway.url)).filter(({ labels }) => labels['job'] === 'podsonar_monitor')
+    for (const { labels } of pushed) expect(labels).toMatchObject({ namespace: 'shop', pod: 'web-0' })
+    const made = valuesBy(pushed, 'podsonar_monitor_request_duration_seconds_count', ({ kind }) => kind)
+    expect(made['http made']).toBe(5)
+    expect(stageCounts(pushed)['receive total']).toBeGreaterThanOrEqual(stages['receive total'] ?? Infinity)
+    const packets = valuesBy(pushed, 'podsonar_stack_receive_packets_total', (labels) => labels['interface'])
+    for (const name of ['eth0', 'lo']) expect(packets[name]).toBeGreaterThan(0)
   })
 
   it('counts what goes over connections that the sidecar keeps', async () => {
     await using containerd = await Containerd.start()
     const pod = await runWithSidecar(containerd, { name: 'mesh', keep: true })
     await waitFor('the proxy to have its connection', () => ask(`http://${pod.ip}:15006/`).then(() => true))
-    await using watching = await Process.start(
-      'podsonar monitor',
-      entry,
-      ['monitor', 'kernel', 'socket', '--pod', 'web-0', '--namespace', 'shop', '--json'],
-      {
-        env: {
-          ...{ PATH: process.env['PATH'], HOME: process.env['HOME'], RUNTIME_ENDPOINT: containerd.socket },
-          ...{ LIBBPF_PATH: libbpfFile(), SIDECAR_NAMES: 'mesh' },
-        },
-      },
+    await using watching = await startMonitor(
+      containerd.socket,
+      ['kernel', 'socket', '--pod', 'web-0', '--namespace', 'shop', '--json'],
+      { env: { SIDECAR_NAMES: 'mesh' } },
     )
-    await waitFor('the monitor to begin', () => watching.stdout.includes('"begin"'))
+    await hasBegun(watching)
     for (let n = 0; n < 4; n += 1) await ask(`http://${pod.ip}:15006/`)
-    const ended = (): number => objects(watching).filter((one) => one['event'] === 'closed').length
+    const ended = (): number => objectsOf(watching).filter((one) => one['event'] === 'closed').length
     await waitFor('the callers to be gone', () => ended() >= 4)
 
-    watching.kill('SIGINT')
-    await watching.exited
-
-    const { sidecar } = objects(watching).at(-1) as { sidecar: { reused: { caller: number } } }
+    const { sidecar } = (await totalsOf(watching)) as { sidecar: { reused: { caller: number } } }
     expect(sidecar.reused.caller).toBeGreaterThanOrEqual(3)
   })
 
@@ -194,10 +148,11 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
     await using containerd = await Containerd.start()
     const pod = await runWithSidecar(containerd)
     await waitFor('the server to answer', () => ask(`http://${pod.ip}:8080/`).then(() => true))
-    const { PATH, HOME } = process.env
-    const env = { PATH, HOME, RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), TERM: 'xterm' }
+    const env = { ...monitorEnvironment(containerd.socket), TERM: 'xterm' }
     const command = `stty cols 90 rows 50; exec ${entry} monitor user http --pod-label app=web --namespace shop`
-    await using terminal = await Process.start('terminal', 'script', ['-qec', command, '/dev/null'], { env })
+    await using terminal = await Process.start('terminal', 'script', ['-qec', command, '/dev/null'], {
+      env,
+    })
     await waitFor('the summary', async () => {
       await ask(`http://${pod.ip}:8080/items/1`)
       return /all +\S+ +\d+ +0/.test(terminal.stdout)
@@ -222,7 +177,7 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
     await containerd.runPod({ name: 'node-agent', namespace: 'shop', hostNetwork: true })
     await containerd.runPod({ name: 'web-1', namespace: 'shop', labels: { app: 'web' } })
     const failed = async (...args: string[]): Promise<string> => {
-      await using watching = await monitor(containerd, args)
+      await using watching = await startMonitor(containerd.socket, args)
       const { code } = await watching.exited
       expect(watching.stdout).toBe('')
       return `${String(code)} ${watching.stderr}`
@@ -242,10 +197,10 @@ describeWith(['root', 'containerd', 'bpf'], 'podsonar monitor of a pod on a real
   it("does with the exporter's capabilities, and ends when the pod is gone", async () => {
     await using containerd = await Containerd.start()
     const pod = await runWithSidecar(containerd)
-    await using watching = await monitor(
-      containerd,
+    await using watching = await startMonitor(
+      containerd.socket,
       ['kernel', 'all', '--pod', 'web-0', '--namespace', 'shop'],
-      limited,
+      { before: limited },
     )
     await waitFor('the monitor to begin', () => watching.stdout.includes('watching'))
     expect(programsOf(watching.pid).length).toBeGreaterThanOrEqual(8)
