@@ -83,10 +83,12 @@ export class PodFinder implements Disposable {
       ...connectedPod(namespace, pid, parts),
       ...{ node, namespace: inNamespace, name, uid, pid },
       runtime: this.#runtimes.statuses.map((status) => `${status.name} ${status.version}`).join(', '),
-      containers: containers.map((container) => ({
-        ...connectedContainer(container, parts),
-        ...{ image: container.image, pid: container.pid },
-      })),
+      containers: containers
+        .toSorted((one, other) => one.name.localeCompare(other.name))
+        .map((container) => ({
+          ...connectedContainer(container, parts),
+          ...{ image: container.image, pid: container.pid },
+        })),
     }
   }
 

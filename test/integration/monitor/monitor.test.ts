@@ -70,7 +70,9 @@ describeWith(['root', 'containerd', 'bpf', 'pushgateway'], 'podsonar monitor of 
       addresses: [pod.ip, pod.ipv6],
     })
     expect(found?.['containers']).toMatchObject(
-      pod.containers.map(({ name, pid }) => ({ name, pid, isSidecar: name === 'istio-proxy' })),
+      pod.containers
+        .toSorted((one, other) => one.name.localeCompare(other.name))
+        .map(({ name, pid }) => ({ name, pid, isSidecar: name === 'istio-proxy' })),
     )
     const samples = await scrape(`http://127.0.0.1:${port}`)
     expect(
