@@ -8,6 +8,8 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   registrar: async () => (await import('./registrar.ts')).registrar(),
   start: async () => (await import('./start.ts')).start(),
   proxy: async () => (await import('./proxy.ts')).proxy(),
+  cadvisor: async () => (await import('./cadvisor.ts')).cadvisor(),
+  pages: async () => (await import('./pages.ts')).pages(),
   capture: async () => (await import('./capture.ts')).capture(),
   'proxy-soak': async () => (await import('./proxy-soak.ts')).proxySoak(),
   sockets: async () => (await import('./sockets.ts')).sockets(),

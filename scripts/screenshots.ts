@@ -1,11 +1,12 @@
 /**
- * `npm run docs -- --screenshots`: takes the pictures of docs/images, of the real programs' pages, with Debian's Chromium. As root,
- * since the exporter's page shows real pods.
+ * `npm run docs -- --screenshots [NAME …]`: takes the pictures of docs/images, of the real programs' pages, with Debian's Chromium. As
+ * root, since the exporter's page shows real pods.
  */
 import { fileURLToPath } from 'node:url'
 import { Chromium } from '../lab/chromium.ts'
 import { prepare } from '../lab/needs.ts'
 import { ControlPlane } from './screenshots/control-plane.ts'
+import { CrowdedNode } from './screenshots/crowded-node.ts'
 import { Node } from './screenshots/node.ts'
 
 const folder = fileURLToPath(new URL('../docs/images/', import.meta.url))
@@ -31,12 +32,29 @@ async function take(
 const failures = Object.entries(await prepare(['chromium', 'containerd', 'bpf', 'libbpf']))
 if (failures.length > 0) throw new Error(`Cannot take pictures: ${failures.join('; ')}`)
 await using chromium = await Chromium.start()
-await using control = await ControlPlane.start()
-await using node = await Node.start()
-for (const picture of [
-  { name: 'registrar', url: control.registrar, height: 760 },
-  { name: 'proxy', url: control.proxy, height: 560 },
-  { name: 'exporter', url: node.exporter, height: 820 },
-  { name: 'exporter-dark', url: node.exporter, height: 820, colorScheme: 'dark' },
-] as const)
-  await take(chromium, picture)
+const behindFlag = process.argv.slice(process.argv.indexOf('--screenshots') + 1)
+
+/** Starts a scene and takes its pictures; only those that are named behind `--screenshots`, where some are. */
+async function takeAll<S extends AsyncDisposable>(
+  start: () => Promise<S>,
+  pictures: Readonly<Record<string, (scene: S) => Omit<Picture, 'name'>>>,
+): Promise<void> {
+  const wanted = Object.entries(pictures).filter(
+    ([name]) => behindFlag.length === 0 || behindFlag.includes(name),
+  )
+  if (wanted.length === 0) return
+  await using scene = await start()
+  for (const [name, picture] of wanted) await take(chromium, { name, ...picture(scene) })
+}
+
+await takeAll(() => ControlPlane.start(), {
+  registrar: ({ registrar }) => ({ url: registrar, height: 760 }),
+  proxy: ({ proxy }) => ({ url: proxy, height: 560 }),
+})
+await takeAll(() => Node.start(), {
+  exporter: ({ exporter }) => ({ url: exporter, height: 820 }),
+  'exporter-dark': ({ exporter }) => ({ url: exporter, height: 820, colorScheme: 'dark' }),
+})
+await takeAll(() => CrowdedNode.start(), {
+  'exporter-300-pods': ({ exporter }) => ({ url: exporter, height: 1_000 }),
+})

@@ -9,7 +9,7 @@ import { processUsage } from '../../lab/process-usage.ts'
 import { Program } from '../../lab/program.ts'
 import { waitFor } from '../../lab/wait.ts'
 import { settingsFor } from './cluster.ts'
-import type { Turn } from './turns.ts'
+import type { Turn } from '../turns.ts'
 
 /** A service as the catalog tells it. */
 export interface FilledService {
@@ -57,7 +57,7 @@ export async function coldStart(
   const turnsFile = join(folder.path, 'turns.json')
   const more: Record<string, string> = {
     ...(fullSyncs === 0 ? {} : { SYNC_PERIOD: '20' }),
-    NODE_OPTIONS: `--import=${fileURLToPath(new URL('turns.ts', import.meta.url))}`,
+    NODE_OPTIONS: `--import=${fileURLToPath(new URL('../turns.ts', import.meta.url))}`,
     BENCH_TURNS: turnsFile,
   }
   await using program = await Program.start(['registrar'], { ...settings, ...more }, entry)

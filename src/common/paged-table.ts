@@ -54,6 +54,8 @@ export interface PagedTable<T> {
   readonly name: string
   readonly headers: readonly string[]
   readonly items: Iterable<T>
+  /** Sorts those that were found, in place: they may be far fewer. @default as they are */
+  readonly order?: (found: T[]) => void
   /** What an item is found by. */
   readonly text: (item: T) => string
   readonly cells: (item: T) => readonly (Html | string | number)[]
@@ -61,17 +63,20 @@ export interface PagedTable<T> {
   readonly empty: string
 }
 
+const asTheyAre = (): void => undefined
+
 /** The rows that the reader looks for, {@link rowsPerPage} at a time. Only the rows of the page that is shown are made. */
 export function pagedTable<T>(
   query: PageQuery,
-  { name, headers, items, text, cells, empty }: PagedTable<T>,
+  { name, headers, items, order = asTheyAre, text, cells, empty }: PagedTable<T>,
 ): Html {
   const found: T[] = []
   let all = 0
   for (const item of items) {
     all += 1
-    if (query.finds(text(item))) found.push(item)
+    if (query.words.length === 0 || query.finds(text(item))) found.push(item)
   }
+  order(found)
   const pages = Math.max(1, Math.ceil(found.length / rowsPerPage))
   const page = Math.min(query.pageOf(name), pages)
   const first = (page - 1) * rowsPerPage

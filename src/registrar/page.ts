@@ -1,7 +1,7 @@
 import { facts, html, moment, table, type Html } from '../common/html.ts'
 import { pagedTable, type PageQuery } from '../common/paged-table.ts'
 import { hostPort } from './core/desired.ts'
-import { kindOf } from './core/service.ts'
+import { kindOf, type ServiceRecord } from './core/service.ts'
 import type { RegistrarStatus } from './status.ts'
 
 export interface PageFacts {
@@ -61,15 +61,31 @@ export function registrarPage(
     ${pagedTable(query, {
       name: 'registered',
       headers: ['service', 'ID', 'address', 'path', 'shard', 'ready'],
-      items: [...status.actual.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
-      text: ({ id, name, address, meta }) => [name, id, address, ...Object.values(meta)].join(' '),
-      cells: ({ id, name, address, port, meta }) => [
-        ...[name, id, hostPort(address, port)],
-        ...[meta['metrics_path'] ?? '', meta['shard_path'] ?? '', meta['ready'] ?? ''],
-      ],
+      // By their IDs alone, which sort many times faster than services: there are tens of thousands.
+      items: status.actual.keys(),
+      order: (ids) => {
+        ids.sort()
+      },
+      text: (id) => searchText(status.actual.get(id)),
+      cells: (id) => serviceCells(status.actual.get(id)),
       empty: 'nothing is registered',
     })}
   `
+}
+
+function searchText(service: ServiceRecord | undefined): string {
+  if (service === undefined) return ''
+  const { id, name, address, meta } = service
+  return [name, id, address, ...Object.values(meta)].join(' ')
+}
+
+function serviceCells(service: ServiceRecord | undefined): string[] {
+  if (service === undefined) return []
+  const { id, name, address, port, meta } = service
+  return [
+    ...[name, id, hostPort(address, port)],
+    ...[meta['metrics_path'] ?? '', meta['shard_path'] ?? '', meta['ready'] ?? ''],
+  ]
 }
 
 /** What is not registered, and why. */

@@ -43,6 +43,22 @@ describe('pagedTable()', () => {
     expect(page('/?q=pod')).toContain('href="?q=pod&amp;pods=2#pods"')
   })
 
+  it('sorts what was found, and nothing else', () => {
+    const sorted: string[][] = []
+    const { text } = pagedTable(new PageQuery('/?q=pod-24'), {
+      ...{ name: 'pods', headers: ['pod'], items: items.toReversed(), empty: 'no pods' },
+      order: (found) => {
+        found.sort()
+        sorted.push([...found])
+      },
+      text: (item) => item,
+      cells: (item) => [item],
+    })
+
+    expect(rows(text)).toEqual(['pod-24', ...items.slice(240)])
+    expect(sorted).toEqual([rows(text)])
+  })
+
   it('tells nothing at all from nothing that matches', () => {
     expect(page('/?q=nowhere')).toContain('nothing matches')
     expect(page('/', [])).toContain('no pods')
