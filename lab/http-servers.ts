@@ -74,7 +74,10 @@ http {
   return { process, port, accessLog }
 }
 
-/** Apache, whose access log has the microseconds that each request took: `MICROSECONDS STATUS PATH` a line. Serves `/file`. */
+/**
+ * Apache, whose access log has the microseconds that each request took: `MICROSECONDS STATUS PATH TRACEPARENT` a line. Serves
+ * `/file`.
+ */
 export async function startApache(cgroup: WatchedCgroup, folder: string): Promise<LoggingServer> {
   const root = await unpacked('apache')
   const [port = 0] = await freePorts(1)
@@ -94,7 +97,7 @@ export async function startApache(cgroup: WatchedCgroup, folder: string): Promis
     ...['LoadModule mpm_event_module modules/mod_mpm_event.so', 'User daemon', 'Group daemon'],
     ...['LoadModule authz_core_module modules/mod_authz_core.so', `DocumentRoot ${documents}`],
     ...[
-      'LogFormat "%D %>s %U" microseconds',
+      'LogFormat "%D %>s %U %{traceparent}i" microseconds',
       `CustomLog ${accessLog} microseconds`,
       'MaxKeepAliveRequests 0',
     ],

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { TemporaryFolder } from '../../../lab/files.ts'
+import { loadHttp } from '../../../lab/h2load.ts'
 import { startApache, startEtcd, startNginx, startPython } from '../../../lab/http-servers.ts'
 import { unpacked } from '../../../lab/needs.ts'
 import { run } from '../../../lab/process.ts'
@@ -188,6 +189,35 @@ describeWith(['root', 'bpf', 'nginx', 'curl'], 'requests of nginx', () => {
       'nginx http_server GET /items/{number} 200': 40,
       'nginx http_server GET /file/large 200': 1,
     })
+  })
+})
+
+describeWith(['root', 'bpf', 'nginx', 'h2load'], 'requests of a load', () => {
+  it('of 1,000 a second are all counted, with the status of the access log', async () => {
+    await using folder = await TemporaryFolder.create('nginx')
+    await using cgroup = await WatchedCgroup.create()
+    using reader = openRequestReader({ nginx: cgroup })
+    const nginx = await startNginx(cgroup, { folder: folder.path })
+    await using _nginx = nginx.process
+
+    // None after which nginx closes the connection, as after 500: what is asked meanwhile has no answer, and no line in the log.
+    const paths = ['/', '/status/s201', '/status/s404', '/status/s503', '/users/1/posts']
+    const { done } = await loadHttp(nginx.port, { requestsPerSecond: 1_000, seconds: 10, paths })
+
+    expect(done).toBe(10_000)
+    await waitFor('all of the access log to be counted', async () => {
+      const expected: Record<string, number> = {}
+      for (const line of (await readFile(nginx.accessLog, 'utf8')).trim().split('\n')) {
+        const [status = '', method = '', path = ''] = line.split(' ')
+        const key = `nginx http_server ${method} ${path.replace('/users/1/', '/users/{number}/')} ${status}`
+        expected[key] = (expected[key] ?? 0) + 1
+      }
+      const counted = countedOf(reader)
+      expect(counted).toEqual(expected)
+      expect(Object.keys(counted)).toHaveLength(5)
+      return Object.values(counted).reduce((sum, value) => sum + value, 0) >= done
+    })
+    expect(reader.read(false)).toMatchObject({ lost: 0, sampledOut: 0 })
   })
 })
 
