@@ -104,7 +104,7 @@ const packages = {
 export type Unpacked = keyof typeof packages
 /** What {@link prepare} makes ready. `bpf`: the compiled eBPF objects. */
 export type Prepared = Unpacked | 'bpf'
-export type Need = Prepared | 'root' | 'curl' | 'python3' | 'npm registry' | 'Kubernetes cluster'
+export type Need = Prepared | 'root' | 'curl' | 'python3' | 'ip' | 'npm registry' | 'Kubernetes cluster'
 
 /** Unpacks what is not there yet; gives, for each that cannot be had, why. */
 export async function prepare(
@@ -163,8 +163,10 @@ export function missingFor(need: Need): string | undefined {
     return process.env['PODSONAR_TEST_KUBECONFIG']
       ? undefined
       : 'PODSONAR_TEST_KUBECONFIG does not name a cluster'
-  if (need === 'curl' || need === 'python3')
-    return spawnSync(need, ['--version']).status === 0 ? undefined : `${need} is not installed`
+  if (need === 'curl' || need === 'python3' || need === 'ip')
+    return spawnSync(need, [need === 'ip' ? '-V' : '--version']).status === 0
+      ? undefined
+      : `${need} is not installed`
   if (need === 'npm registry')
     return spawnSync('npm', ['ping']).status === 0 ? undefined : 'the npm registry does not answer'
   const { suite, names } = packages[need]

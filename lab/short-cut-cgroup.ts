@@ -1,48 +1,87 @@
-/** A cgroup whose connections are short-cut by a process of its own. */
+/** Cgroups whose connections are short-cut by a process of its own. */
 import { fileURLToPath } from 'node:url'
 import { libbpfFile } from './needs.ts'
 import { Process } from './process.ts'
+import { Turn } from './turn.ts'
 import { waitFor } from './wait.ts'
 import { WatchedCgroup } from './watched-cgroup.ts'
 import type { SockopsReading } from '../src/exporter/ebpf/sockops-program.ts'
 
 const holder = fileURLToPath(new URL('sockops-holder.ts', import.meta.url))
 
+export interface ShortCutOptions {
+  /** How many more cgroups there are. @default 0 */
+  readonly others?: number
+  /** As SockopsPrograms takes it. @default 0 */
+  readonly observeSeconds?: number
+  /** As SockopsPrograms takes it. */
+  readonly maxConnections?: number
+  /** What the process is started by, as `setpriv …`. */
+  readonly wrapper?: readonly string[]
+}
+
+/** What the process prints, some times a second. */
+export interface ShortCutReading extends SockopsReading {
+  /** Programs of somebody else, because of which cgroups were left alone. */
+  readonly taken: readonly string[]
+}
+
 export class ShortCutCgroup implements AsyncDisposable {
   readonly cgroup: WatchedCgroup
+  readonly others: readonly WatchedCgroup[]
   readonly holder: Process
   readonly #owned: AsyncDisposableStack
 
-  private constructor(owned: AsyncDisposableStack, cgroup: WatchedCgroup, started: Process) {
+  private constructor(
+    owned: AsyncDisposableStack,
+    cgroup: WatchedCgroup,
+    others: readonly WatchedCgroup[],
+    started: Process,
+  ) {
     this.#owned = owned
     this.cgroup = cgroup
+    this.others = others
     this.holder = started
   }
 
-  static async start(): Promise<ShortCutCgroup> {
+  /** @throws Error with what the process said when it could not begin */
+  static async start(options: ShortCutOptions = {}): Promise<ShortCutCgroup> {
+    const { others = 0, observeSeconds = 0, maxConnections, wrapper = [] } = options
     await using owned = new AsyncDisposableStack()
+    owned.use(await Turn.shared('sockops'))
     const cgroup = owned.use(await WatchedCgroup.create())
-    const args = [holder, libbpfFile(), cgroup.path]
-    const started = owned.use(await Process.start('holder', process.execPath, args))
-    await waitFor('the programs to be attached', () => {
-      if (!started.running) throw new Error(started.stderr)
-      return started.stdout.includes('\n')
-    })
-    return new ShortCutCgroup(owned.move(), cgroup, started)
+    const further: WatchedCgroup[] = []
+    while (further.length < others) further.push(owned.use(await WatchedCgroup.create()))
+    const given = JSON.stringify({ libbpf: libbpfFile(), observeSeconds, maxConnections })
+    const [command, ...args] = [...wrapper, process.execPath, holder, given]
+    const folders = [cgroup, ...further].map(({ path }) => path)
+    const started = owned.use(await Process.start('holder', command, [...args, ...folders]))
+    const begun = (): boolean => started.stdout.includes('\n')
+    await waitFor('the programs to be attached', () => begun() || !started.running)
+    if (!begun()) throw new Error((await started.exited, started.stderr))
+    return new ShortCutCgroup(owned.move(), cgroup, further, started)
   }
 
-  /** Runs a program in the cgroup to its end, and gives its output. */
-  async run(command: string, args: readonly string[]): Promise<string> {
-    await using started = await this.cgroup.start('case', command, args)
+  /** Runs a program in a cgroup to its end, and gives its output. */
+  async run(command: string, args: readonly string[], cgroup = this.cgroup): Promise<string> {
+    await using started = await cgroup.start('case', command, args)
     const { code } = await started.exited
     if (code !== 0) throw new Error(`the case ended with ${code ?? 'a signal'}: ${started.stderr}`)
     return started.stdout
   }
 
   /** The last figures that the holder printed. */
-  get reading(): SockopsReading {
+  get reading(): ShortCutReading {
     const line = this.holder.stdout.split('\n').findLast((one) => one.includes('"messages"'))
-    return JSON.parse(line ?? '{}') as SockopsReading
+    return JSON.parse(line ?? '{}') as ShortCutReading
+  }
+
+  /** Figures that hold all that was done before. */
+  async nextReading(): Promise<ShortCutReading> {
+    const lines = (): number => this.holder.stdout.split('\n').length
+    const before = lines()
+    await waitFor('new figures', () => lines() > before + 1)
+    return this.reading
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

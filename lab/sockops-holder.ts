@@ -1,16 +1,21 @@
-/** Short-cuts the connections of one cgroup until it is ended, by SIGTERM in order: `sockops-holder.ts LIBBPF FOLDER`. */
+/**
+ * Short-cuts the connections of cgroups until it is ended, by SIGTERM in order: `sockops-holder.ts OPTIONS FOLDER...`. OPTIONS are
+ * those of SockopsPrograms, as JSON. At SIGUSR2 the first cgroup is no longer chosen.
+ */
 import { statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { silentLogger } from '../src/common/logger.ts'
-import { SockopsPrograms } from '../src/exporter/ebpf/sockops-program.ts'
+import { SockopsPrograms, type SockopsOptions } from '../src/exporter/ebpf/sockops-program.ts'
 
-const [libbpf = '', folder = ''] = process.argv.slice(2)
-const programs = new SockopsPrograms({ libbpf, observeSeconds: 0, log: silentLogger })
-const containers = [{ folder, cgroupIds: [statSync(folder).ino] }]
+const [options = '', ...folders] = process.argv.slice(2)
+const given = JSON.parse(options) as Omit<SockopsOptions, 'log'>
+const programs = new SockopsPrograms({ ...given, log: silentLogger })
+let containers = folders.map((folder) => ({ folder, cgroupIds: [statSync(folder).ino] }))
 const tell = (): void => {
-  programs.watch(containers)
-  console.log(JSON.stringify(programs.read()))
+  const taken = programs.watch(containers)
+  console.log(JSON.stringify({ ...programs.read(), taken }))
 }
+process.on('SIGUSR2', () => (containers = containers.slice(1)))
 tell()
 const timer = setInterval(tell, 200)
 process.on('SIGTERM', () => {

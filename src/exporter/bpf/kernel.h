@@ -55,6 +55,15 @@ enum {
 /* A listening chain ends with its bucket's number plus this (include/net/inet_hashtables.h). */
 enum { LISTENING_NULLS_BASE = 1 << 29 };
 
+/* Bits of skc_flags; their numbers are relocated too. */
+enum sock_flags {
+	SOCK_URGINLINE = 2,
+	SOCK_RCVTSTAMP = 8,
+	SOCK_RCVTSTAMPNS = 9,
+	SOCK_TIMESTAMPING_RX_SOFTWARE = 13,
+	SOCK_ZEROCOPY = 22,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct list_head {
@@ -124,6 +133,7 @@ struct sock_common {
 	};
 	struct sock *skc_listener;
 	struct proto *skc_prot;
+	unsigned long skc_flags;
 	atomic64_t skc_cookie;
 };
 struct numa_drop_counters {
@@ -155,11 +165,25 @@ struct sock {
 	int sk_err;
 	int sk_rcvlowat;
 	int sk_rcvbuf;
+	int sk_peek_off;
+	__u8 sk_shutdown;
+	__u8 sk_kern_sock : 1;
 	void *sk_user_data;
 	struct socket *sk_socket;
 };
+struct inode {
+	unsigned short i_mode;
+};
 struct file {
 	unsigned int f_flags;
+	struct inode *f_inode;
+};
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+struct files_struct {
+	struct fdtable *fdt;
 };
 struct socket {
 	struct file *file;
@@ -177,6 +201,7 @@ struct tcp_sock {
 	__u32 total_retrans;
 	__u64 bytes_received;
 	__u64 bytes_acked;
+	__u8 recvmsg_inq : 1;
 };
 struct udp_sock {
 	struct sk_buff_head reader_queue;
@@ -250,6 +275,7 @@ struct nsproxy {
 	struct net *net_ns;
 };
 struct task_struct {
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 };
 struct timespec64 {

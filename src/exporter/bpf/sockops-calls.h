@@ -9,6 +9,7 @@
 #if defined(__TARGET_ARCH_x86)
 enum {
 	NR_IOCTL = 16,
+	NR_SENDFILE = 40,
 	NR_SENDTO = 44,
 	NR_RECVFROM = 45,
 	NR_SENDMSG = 46,
@@ -37,6 +38,7 @@ struct pt_regs {
 enum {
 	NR_FCNTL = 25,
 	NR_IOCTL = 29,
+	NR_SENDFILE = 71,
 	NR_SPLICE = 76,
 	NR_SENDTO = 206,
 	NR_RECVFROM = 207,
@@ -65,10 +67,14 @@ struct pt_regs {
 /* include/linux/socket.h, include/uapi/asm-generic/{ioctls,sockios,socket}.h, include/uapi/linux/{fcntl,tcp}.h */
 enum { MSG_OOB = 0x1, MSG_TRUNC = 0x20, MSG_DONTWAIT = 0x40, MSG_WAITALL = 0x100 };
 enum { O_NONBLOCK = 00004000 };
-enum { FIONREAD = 0x541b, SIOCATMARK = 0x8905 };
+enum { FIONREAD = 0x541b, FIOSETOWN = 0x8901, SIOCSPGRP = 0x8902, SIOCATMARK = 0x8905 };
+/* include/uapi/linux/stat.h */
+enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
 enum { F_SETOWN = 8, F_SETOWN_EX = 15 };
 enum { SOL_SOCKET = 1, SOL_TCP = 6 };
 enum { SO_OOBINLINE = 10, SO_RCVLOWAT = 18, SO_PEEK_OFF = 42, SO_ZEROCOPY = 60 };
+enum { SO_TIMESTAMP_OLD = 29, SO_TIMESTAMPNS_OLD = 35, SO_TIMESTAMPING_OLD = 37 };
+enum { SO_TIMESTAMP_NEW = 63, SO_TIMESTAMPNS_NEW = 64, SO_TIMESTAMPING_NEW = 65 };
 enum { TCP_REPAIR = 19, TCP_ULP = 31, TCP_ZEROCOPY_RECEIVE = 35, TCP_INQ = 36 };
 
 static __always_inline int call_of_receive(__u32 flags)
@@ -95,6 +101,13 @@ static __always_inline int call_of_option(__u32 level, __u32 name)
 		return CALL_PEEK_OFFSET;
 	case SO_ZEROCOPY:
 		return CALL_ZERO_COPY;
+	case SO_TIMESTAMP_OLD:
+	case SO_TIMESTAMPNS_OLD:
+	case SO_TIMESTAMPING_OLD:
+	case SO_TIMESTAMP_NEW:
+	case SO_TIMESTAMPNS_NEW:
+	case SO_TIMESTAMPING_NEW:
+		return CALL_TIMESTAMPS;
 	}
 	return -1;
 }
@@ -129,12 +142,38 @@ static __always_inline bool is_of_sockets(__u8 operation)
 	return false;
 }
 
+/* Whether a file of the current process is a socket. */
+static __always_inline bool is_socket(__u32 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file;
+
+	if (fd >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), &files[fd]) < 0)
+		return false;
+	return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFSOCK;
+}
+
+static __always_inline int call_of_ioctl(__u32 request)
+{
+	switch (request) {
+	case FIONREAD:
+	case SIOCATMARK:
+		return CALL_FIONREAD;
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		return CALL_URGENT;
+	}
+	return -1;
+}
+
 /* -1 for a call that is done right. The arguments are the second to the fourth. */
 static __always_inline int call_of(long number, __u32 second, __u32 third, __u32 fourth)
 {
 	switch (number) {
 	case NR_IOCTL:
-		return second == FIONREAD || second == SIOCATMARK ? CALL_FIONREAD : -1;
+		return call_of_ioctl(second);
 	case NR_RECVFROM:
 	case NR_RECVMMSG:
 		return call_of_receive(fourth);
@@ -153,6 +192,8 @@ static __always_inline int call_of(long number, __u32 second, __u32 third, __u32
 		return second == F_SETOWN || second == F_SETOWN_EX ? CALL_URGENT : -1;
 	case NR_SPLICE:
 		return CALL_SPLICE;
+	case NR_SENDFILE: /* to a pipe */
+		return is_socket(second) ? CALL_SPLICE : -1;
 	}
 	return -1;
 }

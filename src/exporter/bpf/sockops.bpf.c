@@ -19,6 +19,8 @@ char LICENSE[] SEC("license") = "GPL";
 enum { MAX_TRIES = 64 };
 /* What the kernel keeps in the low bits of sk_user_data (include/net/sock.h). */
 #define USER_DATA_FLAGS 7UL
+/* Of sk_shutdown. */
+enum { RCV_SHUTDOWN = 1 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -154,12 +156,27 @@ static __always_inline bool is_near(const struct sockops_flow *flow)
 	return flow->netns || bpf_map_lookup_elem(&addresses, flow->remote);
 }
 
+#define FLAG(name) (1UL << bpf_core_enum_value(enum sock_flags, name))
+
+/* Whether it has taken over from its listener what excludes a container: nobody was watched when that was set. */
+static __always_inline bool has_odd_options(struct sock *sk, struct tcp_sock *tcp)
+{
+	unsigned long odd = FLAG(SOCK_URGINLINE) | FLAG(SOCK_RCVTSTAMP) | FLAG(SOCK_RCVTSTAMPNS) |
+			    FLAG(SOCK_TIMESTAMPING_RX_SOFTWARE) | FLAG(SOCK_ZEROCOPY);
+
+	return sk->__sk_common.skc_flags & odd || sk->sk_peek_off >= 0 ||
+	       BPF_CORE_READ_BITFIELD_PROBED(tcp, recvmsg_inq);
+}
+
 static __always_inline int on_established(struct bpf_sock_ops *ops, struct sock *sk, struct tcp_sock *tcp)
 {
 	struct sockops_end end = { .sk = (__u64)sk, .cgroup_id = sk->sk_cgrp_data.cgroup->kn->id };
 	__u64 cookie = bpf_get_socket_cookie(ops);
 	__u32 zero = 0;
 
+	/* The kernel's own, as those below MPTCP: whoever made them relies on their functions. */
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+		return 1;
 	flow_of(sk, &end.flow);
 	if (!end.flow.netns)
 		bpf_map_update_elem(&addresses, end.flow.local, &zero, BPF_ANY);
@@ -167,6 +184,10 @@ static __always_inline int on_established(struct bpf_sock_ops *ops, struct sock 
 		return 1;
 	if (!is_observed_enough(end.cgroup_id)) {
 		count_fallback(FALLBACK_OBSERVED);
+		return 1;
+	}
+	if (has_odd_options(sk, tcp)) {
+		count_fallback(FALLBACK_EXCLUDED);
 		return 1;
 	}
 	end.read_at = tcp->copied_seq;
@@ -288,6 +309,9 @@ static __always_inline enum sockops_fallback obstacle(struct tcp_sock *tcp, stru
 	state = BPF_CORE_READ((struct sock *)peer, __sk_common.skc_state);
 	if (state != TCP_ESTABLISHED && state != TCP_FIN_WAIT1 && state != TCP_FIN_WAIT2)
 		return FALLBACK_CLOSING;
+	/* It is to answer by a reset. */
+	if (BPF_CORE_READ((struct sock *)peer, sk_shutdown) & RCV_SHUTDOWN)
+		return FALLBACK_CLOSING;
 	read_up_to = BPF_CORE_READ(peer, copied_seq);
 	if (read_up_to == other->read_at)
 		return FALLBACK_NOT_READ_YET;
@@ -364,13 +388,27 @@ int BPF_PROG(podsonar_uring, struct io_kiocb *request)
 	return 0;
 }
 
+/* Whether something that came the normal way was ever read. */
+static __always_inline bool has_read(struct sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	__u32 unread = BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
+
+	return BPF_CORE_READ(tcp, bytes_received) > unread;
+}
+
 /* Called when a receive has ended: a container's first ones are seen before its connections are touched. */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(podsonar_recv, struct sock *sk, int result, int flags)
 {
 	struct socket *socket;
 
-	if (sk->sk_protocol != IPPROTO_TCP || flags & MSG_DONTWAIT)
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	/* The first bytes of a connection are never handed over, and one byte is found where it waits. */
+	if (flags & MSG_PEEK && result > 1 && has_read(sk))
+		exclude(CALL_PEEK);
+	if (flags & MSG_DONTWAIT)
 		return 0;
 	socket = BPF_CORE_READ(sk, sk_socket);
 	if (socket && !(BPF_CORE_READ(socket, file, f_flags) & O_NONBLOCK))

@@ -9,15 +9,17 @@
 /* Calls that the kernel does not do right on a socket that it short-cuts. A container that makes one is excluded. */
 enum sockops_call {
 	CALL_FIONREAD, /* ioctl FIONREAD, SIOCATMARK, TCP_INQ: bytes that wait are not counted */
-	CALL_SPLICE, /* splice, TCP_ZEROCOPY_RECEIVE: bytes that wait are not seen */
+	CALL_SPLICE, /* splice and sendfile from a socket, TCP_ZEROCOPY_RECEIVE: bytes that wait are not seen */
 	CALL_WAIT_ALL, /* MSG_WAITALL, SO_RCVLOWAT: answered too early */
-	CALL_URGENT, /* MSG_OOB, SO_OOBINLINE, F_SETOWN: the mark is lost */
+	CALL_URGENT, /* MSG_OOB, SO_OOBINLINE, F_SETOWN, FIOSETOWN: the mark is lost */
 	CALL_TRUNCATE, /* MSG_TRUNC: bytes are copied instead of thrown away */
 	CALL_ZERO_COPY, /* SO_ZEROCOPY: its completions never come */
 	CALL_TLS, /* TCP_ULP, TCP_REPAIR: another owner of the socket's functions */
 	CALL_PEEK_OFFSET, /* SO_PEEK_OFF: ignored */
 	CALL_BLOCKING, /* a receive on a blocking socket: it may answer EAGAIN when room to write wakes it */
 	CALL_IO_URING, /* its operations on sockets: their flags are not looked at */
+	CALL_PEEK, /* MSG_PEEK of several bytes after the first read: those behind the handed-over ones are not shown */
+	CALL_TIMESTAMPS, /* SO_TIMESTAMP and its like: handed-over bytes have none */
 	CALLS,
 };
 
@@ -67,6 +69,7 @@ struct sockops_end {
 _Static_assert(sizeof(struct sockops_end) == 80, "sockops_end: change core/sockops/layout.ts too");
 _Static_assert(__builtin_offsetof(struct sockops_end, cgroup_id) == 16, "sockops_end.cgroup_id");
 _Static_assert(__builtin_offsetof(struct sockops_end, drained) == 32, "sockops_end.drained");
+_Static_assert(__builtin_offsetof(struct sockops_end, flow) == 40, "sockops_end.flow");
 
 /* On one processor. */
 struct sockops_counters {

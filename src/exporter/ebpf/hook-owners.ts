@@ -1,4 +1,5 @@
 /** Who else has programs where sockops.bpf.c would go. */
+import { constants } from 'node:os'
 import { BpfError } from './bpf-object.ts'
 import { errorName, type Libbpf } from './libbpf.ts'
 
@@ -27,16 +28,26 @@ export function otherOwners({ native }: Libbpf, cgroup: number): string[] {
   return [...ids.subarray(0, count[0])].map((id) => nameOf(native, id)?.name ?? `program ${id}`)
 }
 
-/** Names of all sk_msg programs of the node that are not ours, as far as the kernel lets them be listed (CAP_SYS_ADMIN). */
+/**
+ * Names of all sk_msg programs of the node that are not ours.
+ *
+ * @throws BpfError `bpf_not_listed` without CAP_SYS_ADMIN, which the kernel asks for
+ */
 export function foreignMessagePrograms({ native }: Libbpf): string[] {
   const names: string[] = []
   const next = new Uint32Array(1)
-  for (let id = 0; native.bpf_prog_get_next_id(id, next) >= 0;) {
-    id = next[0] ?? 0
-    const found = nameOf(native, id)
-    if (found?.type === typeSkMsg && !ownNames.has(found.name)) names.push(found.name || `program ${id}`)
+  for (let id = 0; ; id = next[0] ?? 0) {
+    const result = native.bpf_prog_get_next_id(id, next)
+    if (-result === constants.errno.ENOENT) return names
+    if (result < 0)
+      throw new BpfError(
+        'bpf_not_listed',
+        `Cannot see whether somebody else hands messages over on this node, which takes CAP_SYS_ADMIN: ${errorName(result)}`,
+      )
+    const found = nameOf(native, next[0] ?? 0)
+    if (found?.type === typeSkMsg && !ownNames.has(found.name))
+      names.push(found.name || `program ${next[0] ?? 0}`)
   }
-  return names
 }
 
 function nameOf(native: Libbpf['native'], id: number): { type: number; name: string } | undefined {

@@ -67,10 +67,12 @@ export class SockopsPrograms implements Disposable {
   readonly #observeNs: bigint
   readonly #ops: BpfProgram
   readonly #sweep: BpfProgram
-  readonly #maps: Readonly<Record<'sockets' | 'ends' | 'chosen' | 'counters' | 'settings', BpfMap>>
+  readonly #maps: Readonly<Record<'sockets' | 'ends' | 'flows' | 'chosen' | 'counters' | 'settings', BpfMap>>
   readonly #attached = new Map<string, Attached>()
-  /** Cgroups that were excluded when they were last looked at. */
-  #excluded: ReadonlySet<number> = new Set()
+  /** Cgroups of containers that are no longer chosen, for as long as there may be ends of theirs. */
+  readonly #removed = new Set<number>()
+  /** Cgroups that were excluded or removed when they were last looked at. */
+  #leaving: ReadonlySet<number> = new Set()
 
   /**
    * Loads the programs. Nothing is touched until {@link watch}.
@@ -96,8 +98,8 @@ export class SockopsPrograms implements Disposable {
     const object = owned.use(BpfObject.load(this.#libbpf, file, { maxEntries, log }))
     this.#processors = this.#libbpf.native.libbpf_num_possible_cpus()
     this.#maps = {
-      ...{ sockets: object.map('podsonar_socks'), ends: object.map('ends'), chosen: object.map('chosen') },
-      ...{ counters: object.map('counters'), settings: object.map('settings') },
+      ...{ sockets: object.map('podsonar_socks'), ends: object.map('ends'), flows: object.map('flows') },
+      ...{ chosen: object.map('chosen'), counters: object.map('counters'), settings: object.map('settings') },
     }
     if (this.#maps.ends.valueSize !== sockopsEndSize || this.#maps.counters.valueSize !== sockopsCountersSize)
       throw new BpfError('bpf_failed', `Cannot use ${file}: it was compiled from other sources`)
@@ -111,7 +113,7 @@ export class SockopsPrograms implements Disposable {
 
   /**
    * From now on, new connections of these containers are held, and of no others. Also says that we are alive, and lets go
-   * of the sockets of containers that have excluded themselves: to be called every second or two.
+   * of the sockets of containers that have excluded themselves or are no longer among them: to be called every second or two.
    *
    * @returns the programs of somebody else because of which some containers were not attached to
    * @throws BpfError
@@ -122,7 +124,7 @@ export class SockopsPrograms implements Disposable {
     for (const [folder, attached] of this.#attached) {
       if (wanted.has(folder)) continue
       attached.link[Symbol.dispose]()
-      for (const id of attached.cgroupIds) this.#maps.chosen.delete(keyOf(id))
+      for (const id of attached.cgroupIds) this.#remove(id)
       this.#attached.delete(folder)
     }
     const taken: string[] = []
@@ -131,11 +133,10 @@ export class SockopsPrograms implements Disposable {
       const link = known?.link ?? this.#attach(folder, taken)
       if (link === undefined) continue
       for (const id of cgroupIds) if (known?.cgroupIds.includes(id) !== true) this.#choose(id)
-      for (const id of known?.cgroupIds ?? [])
-        if (!cgroupIds.includes(id)) this.#maps.chosen.delete(keyOf(id))
+      for (const id of known?.cgroupIds ?? []) if (!cgroupIds.includes(id)) this.#remove(id)
       this.#attached.set(folder, { cgroupIds, link })
     }
-    this.#letGoOfExcluded()
+    this.#letGoOfLeaving()
     return [...new Set(taken)]
   }
 
@@ -164,7 +165,7 @@ export class SockopsPrograms implements Disposable {
    * @returns how many are left, because their readers have not read what was handed to them
    */
   release(): number {
-    return this.#letGo(() => true)
+    return this.#letGo(() => true).length
   }
 
   /**
@@ -187,7 +188,13 @@ export class SockopsPrograms implements Disposable {
   }
 
   #choose(cgroupId: number): void {
+    this.#removed.delete(cgroupId)
     this.#maps.chosen.update(keyOf(cgroupId), encodeChosen(process.hrtime.bigint() + this.#observeNs))
+  }
+
+  #remove(cgroupId: number): void {
+    this.#maps.chosen.delete(keyOf(cgroupId))
+    this.#removed.add(cgroupId)
   }
 
   *#chosen(): Generator<{ readonly cgroupId: number; readonly calls: readonly ExcludingCall[] }> {
@@ -204,27 +211,35 @@ export class SockopsPrograms implements Disposable {
     }
   }
 
-  /** Only those that were excluded the last time too: what was under way to them then has arrived. */
-  #letGoOfExcluded(): void {
-    const before = this.#excluded
-    this.#excluded = new Set(
-      [...this.#chosen()].flatMap(({ cgroupId, calls }) => (calls.length > 0 ? cgroupId : [])),
-    )
-    if (before.size > 0) this.#letGo((cgroupId) => before.has(cgroupId))
+  /** Only those that were leaving the last time too: what was under way to them then has arrived. */
+  #letGoOfLeaving(): void {
+    const before = this.#leaving
+    const left = before.size > 0 ? this.#letGo((cgroupId) => before.has(cgroupId)) : []
+    for (const id of before) if (!left.some(({ cgroupId }) => cgroupId === id)) this.#removed.delete(id)
+    const excluded = [...this.#chosen()].flatMap(({ cgroupId, calls }) => (calls.length > 0 ? cgroupId : []))
+    this.#leaving = new Set([...excluded, ...this.#removed])
   }
 
-  /** Gives back those sockets of these cgroups in whose queue nothing waits; how many are left. */
-  #letGo(which: (cgroupId: number) => boolean): number {
+  /**
+   * Gives back those sockets of these cgroups in whose queue nothing waits, and forgets those that have closed unseen, as they
+   * do when their container was removed before.
+   *
+   * @returns what is left
+   */
+  #letGo(which: (cgroupId: number) => boolean): SockopsEnd[] {
+    const { sockets, ends: all, flows } = this.#maps
     this.#sweep.run([])
     const ends: SockopsEnd[] = []
-    for (const { keys, values, length } of this.#maps.ends.batches(sweepBatch, sockopsEndSize))
+    for (const { keys, values, length } of all.batches(sweepBatch, sockopsEndSize))
       ends.push(...decodeEnds(keys, values, length).filter(({ cgroupId }) => which(cgroupId)))
-    const drained = ends.filter((end) => end.drained)
-    for (const { cookie } of drained) {
-      this.#maps.sockets.delete(keyOf(cookie))
-      this.#maps.ends.delete(keyOf(cookie))
+    for (const { cookie, flow } of ends.filter(({ drained }) => drained)) {
+      sockets.delete(keyOf(cookie))
+      all.delete(keyOf(cookie))
+      // Unless another connection has the same addresses and ports by now.
+      const found = new BigUint64Array(1)
+      if (flows.lookup(flow, new Uint8Array(found.buffer)) && found[0] === cookie) flows.delete(flow)
     }
-    return ends.length - drained.length
+    return ends.filter(({ drained }) => !drained)
   }
 
   #aliveUntil(ns: bigint): void {

@@ -26,7 +26,7 @@ const followEveryMs = 1_000
 /** After how long programs that could not be loaded are tried again, in milliseconds. */
 const retryMs = 60_000
 /** How long the end waits for what was under way when programs were halted, and then for readers, in milliseconds. */
-const [settleMs, drainMs] = [200, 3_000]
+const [settleMs, drainMs] = [1_000, 3_000]
 /** What calls fail with when the programs are gone with their worker. */
 const lostPrograms: ReadonlySet<string> = new Set(['ebpf_not_open', 'ebpf_worker_ended'])
 
@@ -106,7 +106,7 @@ export class ShortCut implements AsyncDisposable {
       log.info({ event: 'sockops_loaded' }, 'Connections of chosen pods are short-cut')
     } catch (error) {
       this.#failedAt = performance.now()
-      this.#report(errorCode(error) ?? 'bpf_failed', await explainEbpfError(error))
+      this.#report(errorCode(error) ?? 'bpf_failed', await explainEbpfError(error, '6.3'))
     }
   }
 

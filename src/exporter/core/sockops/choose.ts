@@ -9,7 +9,7 @@ export function isShortCut(pod: Pod): boolean {
 }
 
 /** Interfaces by which Cilium is known on a node. */
-const ciliumInterfaces = /^cilium_(host|net|vxlan|geneve|wg\d*)$/
+const ciliumInterfaces = /^cilium_/
 
 /** The interface that shows that Cilium runs on the node; undefined: none. */
 export function ciliumInterface(interfaces: readonly string[]): string | undefined {

@@ -26,12 +26,14 @@ export const excludingCalls = [
   'peek_offset',
   'blocking_receive',
   'io_uring',
+  'peek',
+  'timestamps',
 ] as const
 export type ExcludingCall = (typeof excludingCalls)[number]
 
 /** Bytes of struct sockops_end. */
 export const sockopsEndSize = 80
-const [cgroupIdAt, drainedAt] = [16, 32]
+const [cgroupIdAt, drainedAt, flowAt] = [16, 32, 40]
 
 /** 64-bit words of struct sockops_counters. */
 const counterWords = 3 + fallbackReasons.length
@@ -77,6 +79,8 @@ export interface SockopsEnd {
   readonly cgroupId: number
   /** Nothing waits in its queue. */
   readonly drained: boolean
+  /** Its struct sockops_flow. */
+  readonly flow: Uint8Array
 }
 
 /** Decodes entries of the map of ends. */
@@ -86,6 +90,7 @@ export function decodeEnds(keys: Uint8Array, values: Uint8Array, length: number)
     cookie: cookies.getBigUint64(k * 8, true),
     cgroupId: Number(ends.getBigUint64(k * sockopsEndSize + cgroupIdAt, true)),
     drained: ends.getUint32(k * sockopsEndSize + drainedAt, true) !== 0,
+    flow: values.slice(k * sockopsEndSize + flowAt, (k + 1) * sockopsEndSize),
   }))
 }
 

@@ -6,6 +6,7 @@ import { Containerd, type ContainerSpec, type LabContainer } from '../../../../l
 import { TemporaryFolder } from '../../../../lab/files.ts'
 import { libbpfFile } from '../../../../lab/needs.ts'
 import { Program } from '../../../../lab/program.ts'
+import { Turn } from '../../../../lab/turn.ts'
 import { waitFor } from '../../../../lab/wait.ts'
 import { otherOwners } from '../../../../src/exporter/ebpf/hook-owners.ts'
 import { Libbpf } from '../../../../src/exporter/ebpf/libbpf.ts'
@@ -52,6 +53,7 @@ const settings = (socket: string): Record<string, string> => ({
 
 describeWith(['root', 'containerd', 'bpf'], 'connections of pods on a real containerd', () => {
   it('are short-cut within a chosen pod and between two, through restarts, a stop and a crash', async () => {
+    await using _turn = await Turn.shared('sockops')
     await using containerd = await Containerd.start()
     const plain = await containerd.runPod({
       ...{ name: 'plain', containers: [server, echo('client', 'ask', '127.0.0.1', '8080')] },

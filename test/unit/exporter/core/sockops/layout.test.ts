@@ -43,9 +43,11 @@ describe('what sockops.h lays out', () => {
     values.setBigUint64(16, 41n, true)
     values.setUint32(32, 1, true)
     values.setBigUint64(sockopsEndSize + 16, 42n, true)
+    values.setUint8(2 * sockopsEndSize - 1, 9)
+    const flow = new Uint8Array(40)
     expect(decodeEnds(keys, new Uint8Array(values.buffer), 2)).toEqual([
-      { cookie: 7n, cgroupId: 41, drained: true },
-      { cookie: 8n, cgroupId: 42, drained: false },
+      { cookie: 7n, cgroupId: 41, drained: true, flow },
+      { cookie: 8n, cgroupId: 42, drained: false, flow: flow.with(39, 9) },
     ])
   })
 
@@ -67,6 +69,7 @@ describe('which pods are short-cut', () => {
 
   it('is none beside Cilium', () => {
     expect(ciliumInterface(['lo', 'eth0', 'cilium_host'])).toBe('cilium_host')
+    expect(ciliumInterface(['cilium_ipip4'])).toBe('cilium_ipip4')
     expect(ciliumInterface(['lo', 'eth0', 'lxc1234', 'my_cilium_host'])).toBeUndefined()
   })
 })
