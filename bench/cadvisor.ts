@@ -61,11 +61,12 @@ export async function cadvisor(): Promise<BenchResult> {
     startPodsonar(entry, containerd.socket, collectors, source)
   const cadvisorOf = (wanted: readonly string[]) => () => startCadvisor(containerd.socket, wanted)
   const subjects: Readonly<Record<string, () => Promise<Running>>> = {
-    'TCP and UDP states: cAdvisor 0.38': cadvisorOf(['tcp', 'udp']),
-    'TCP and UDP states: podsonar, eBPF': podsonar('tcp,udp', 'ebpf'),
-    'TCP and UDP states: podsonar, /proc': podsonar('tcp,udp', 'procfs'),
-    'CPU, memory, disk I/O, traffic: cAdvisor 0.38': cadvisorOf(['diskIO', 'network']),
-    'CPU, memory, disk I/O, traffic: podsonar': podsonar('resources,network', 'procfs'),
+    // Without `network` it tells zeros for TCP and UDP.
+    'traffic, TCP and UDP states: cAdvisor 0.38': cadvisorOf(['network', 'tcp', 'udp']),
+    'traffic, TCP and UDP states: podsonar, eBPF': podsonar('network,tcp,udp', 'ebpf'),
+    'traffic, TCP and UDP states: podsonar, /proc': podsonar('network,tcp,udp', 'procfs'),
+    'CPU, memory, disk I/O: cAdvisor 0.38': cadvisorOf(['diskIO']),
+    'CPU, memory, disk I/O: podsonar': podsonar('resources', 'procfs'),
     "the node's own sockets and traffic alone: node-exporter": startNodeExporter,
   }
   const costs = new Map<string, Cost>()

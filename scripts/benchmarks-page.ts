@@ -125,9 +125,12 @@ const benchmarks: readonly Benchmark[] = [
     question:
       "What does the exporter cost beside Debian's cAdvisor 0.38.7 and node-exporter 1.5.0, on the same pods and sockets, each scraped every 10 s and each told to collect this and nothing else? cAdvisor looks at containers by itself at the same interval.",
     figures: {
-      statesCpuVsCadvisor: ['TCP and UDP states by eBPF: processor time, to that of cAdvisor', '≤ 1'],
+      statesCpuVsCadvisor: [
+        'traffic, TCP and UDP states by eBPF: processor time, to that of cAdvisor',
+        '≤ 1',
+      ],
       statesCpuVsCadvisorProcfs: ['the same from /proc', ''],
-      usageCpuVsCadvisor: ['CPU, memory, disk and traffic: to that of cAdvisor', ''],
+      usageCpuVsCadvisor: ['CPU, memory and disk I/O: to that of cAdvisor', ''],
     },
   },
   {

@@ -106,7 +106,7 @@ export const readableFile: Format<string> = {
 /** One readable file or several, separated as in PATH; of several, some may not exist. */
 export const readableFiles: Format<string> = {
   name: 'files',
-  accepts: `the path of a readable file, or several separated by ${delimiter}`,
+  accepts: `the path of a readable file, or several with ${JSON.stringify(delimiter)} between them`,
   parse: (value) => {
     const paths = value.split(delimiter).filter((path) => path !== '')
     const there = paths.filter((path) => statSync(path, { throwIfNoEntry: false }) !== undefined)

@@ -43,6 +43,14 @@ function defaultText(setting: Setting<unknown>): string {
   return typeof setting.default === 'string' ? setting.default : JSON.stringify(setting.default)
 }
 
+/** What can be asked for, and what it does. */
+const usage: readonly (readonly [words: string, doc: string])[] = [
+  ['[MODE] [flags]', 'run a mode (default: the variable MODE, else registrar)'],
+  ...Object.entries(commands).map(([name, doc]) => [`${name} [MODE] [flags]`, doc] as const),
+  ['capture POD [filter]', 'show the packets of a pod; see podsonar capture --help'],
+  ['monitor SCOPE', 'show what one pod of this node does; see podsonar monitor --help'],
+]
+
 /** The text of `podsonar --help`. */
 export function helpText(): string {
   const settings = documentedSettings().map(({ setting, modes: users, defaults }) => {
@@ -53,12 +61,7 @@ export function helpText(): string {
   return `podsonar: makes what runs in a Kubernetes cluster visible to a Prometheus outside it, through Consul.
 
 Usage:
-  podsonar [MODE] [flags]        run a mode (default: the variable MODE, else registrar)
-${Object.entries(commands)
-  .map(([name, doc]) => `  ${`podsonar ${name} [MODE] [flags]`.padEnd(31)}${doc}`)
-  .join('\n')}
-  podsonar capture POD [filter]  show the packets of a pod; see podsonar capture --help
-  podsonar monitor SCOPE         show what one pod of this node does; see podsonar monitor --help
+${usage.map(([words, doc]) => `  ${`podsonar ${words}`.padEnd(38)}${doc}`).join('\n')}
   podsonar --version | --help
 
 Modes:
