@@ -1,10 +1,10 @@
 /** Reads the ring of connection events all the time and counts what sidecars do. Synchronous: for a worker. */
-import { SidecarView, type SidecarReadingOf } from '../core/sidecar/view.ts'
+import { SidecarView, type CountedSidecar } from '../core/sidecar/view.ts'
 import type { ConnectedPod } from '../core/sidecar/pod.ts'
 import { ConnectionReader, type ConnectionReaderOptions } from './connection-reader.ts'
 
 export interface SidecarReading {
-  readonly sidecars: readonly SidecarReadingOf[]
+  readonly sidecars: readonly CountedSidecar[]
   /** Events that were not told, since the start: see ConnectionReader. */
   readonly lost: number
 }

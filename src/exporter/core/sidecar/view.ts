@@ -6,7 +6,7 @@ import { SidecarMatcher } from './matcher.ts'
 import type { ConnectedPod } from './pod.ts'
 
 /** What was counted since the pod is watched. */
-export interface SidecarReadingOf {
+export interface CountedSidecar {
   /** Inode of the pod's network namespace. */
   readonly namespace: number
   /** Name of the sidecar's container. */
@@ -54,7 +54,7 @@ export class SidecarView {
     if (sign !== undefined) sidecar?.counts.add(sign)
   }
 
-  read(): SidecarReadingOf[] {
+  read(): CountedSidecar[] {
     return [...this.#pods].flatMap(([namespace, { sidecars }]) =>
       [...sidecars].map(([container, { counts }]) => ({ namespace, container, counts })),
     )
