@@ -15,6 +15,7 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   sockets: async () => (await import('./sockets.ts')).sockets(),
   requests: async () => (await import('./requests.ts')).requests(),
   stack: async () => (await import('./stack.ts')).stack(),
+  monitor: async () => (await import('./monitor.ts')).monitor(),
   sockops: async () => (await import('./sockops.ts')).sockops(),
   'sockops-soak': async () => (await import('./sockops-soak.ts')).sockopsSoak(),
 }

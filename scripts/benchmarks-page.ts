@@ -100,10 +100,10 @@ const benchmarks: readonly Benchmark[] = [
     question:
       'What does timing packets cost: throughput of iperf3 over loopback and from pod to pod, and processor time of small packets; not watched, watched, and while another pod is?',
     figures: {
-      throughputLoss: ['the larger of the two that follow', ''],
+      throughputLoss: ['the larger of the two that follow', '≤ 0.10'],
       throughputLossLoopback: ['of a watched stream over loopback', ''],
       throughputLossVeth: ['of a watched stream from pod to pod', ''],
-      throughputLossOthers: ['the larger of the two that follow', ''],
+      throughputLossOthers: ['the larger of the two that follow', '≤ 0.05'],
       throughputLossOthersLoopback: ['over loopback, while another pod is watched', ''],
       throughputLossOthersVeth: ['from pod to pod, while another pod is watched', ''],
       nsPerPacket: ['processor time for each packet that is watched, ns', ''],
@@ -131,6 +131,14 @@ const benchmarks: readonly Benchmark[] = [
       ],
       statesCpuVsCadvisorProcfs: ['the same from /proc', ''],
       usageCpuVsCadvisor: ['CPU, memory and disk I/O: to that of cAdvisor', ''],
+    },
+  },
+  {
+    name: 'monitor',
+    question:
+      'What does the summary of `podsonar monitor all` cost while it refreshes each second, at 80 and at 200 columns? All of the program counts.',
+    figures: {
+      summaryCorePercent: ['of a core, at 100 connections and requests a second; the larger of both', '< 5'],
     },
   },
   {

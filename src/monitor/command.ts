@@ -84,9 +84,7 @@ export async function monitorCommand(
   await using watch = await Watch.open({
     ...{ pod, layers: command.layers, libbpf, metrics, log, procfs: finder.procfs },
     traced: command.otlpEndpoint !== undefined,
-    onEvent: (event) => {
-      output.event(event)
-    },
+    onEvent: output.event,
   })
   await using _spans =
     command.otlpEndpoint === undefined ? undefined : sendSpans(command.otlpEndpoint, pod, watch, log)

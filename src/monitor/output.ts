@@ -12,7 +12,8 @@ export interface MonitorOutput extends Disposable {
   found(pod: MonitoredPod, lines: readonly string[]): void
   /** All is attached. */
   begin(): void
-  event(event: ShownEvent): void
+  /** Undefined where single events are not shown: they need not be made then. */
+  readonly event: ((event: ShownEvent) => void) | undefined
   refresh(picture: Picture): void
   totals(picture: Picture): void
 }
@@ -24,6 +25,9 @@ const plainWidth = 120
 
 export class LinesOutput implements MonitorOutput {
   readonly isRefreshing = false
+  readonly event = ({ line, json }: ShownEvent): void => {
+    this.#write([line], json)
+  }
   readonly #out: NodeJS.WritableStream
   readonly #kind: 'lines' | 'json'
 
@@ -38,10 +42,6 @@ export class LinesOutput implements MonitorOutput {
 
   begin(): void {
     this.#write(['watching; Ctrl-C ends it and prints totals', ''], { type: 'begin' })
-  }
-
-  event({ line, json }: ShownEvent): void {
-    this.#write([line], json)
   }
 
   refresh(): void {
@@ -65,6 +65,7 @@ export class LinesOutput implements MonitorOutput {
 
 export class SummaryOutput implements MonitorOutput {
   readonly isRefreshing = true
+  readonly event = undefined
   readonly #out: NodeJS.WriteStream
   #screen: Screen | undefined
 
@@ -79,10 +80,6 @@ export class SummaryOutput implements MonitorOutput {
   begin(): void {
     this.#out.write('watching; Ctrl-C ends it and prints totals\n\n')
     this.#screen = new Screen(this.#out)
-  }
-
-  event(): void {
-    // It counts in the next summary.
   }
 
   refresh(picture: Picture): void {

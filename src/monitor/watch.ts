@@ -30,7 +30,7 @@ export interface WatchOptions {
   /** Whether connections and requests are kept for spans. */
   readonly traced: boolean
   readonly metrics: MonitorMetrics
-  readonly onEvent: (event: ShownEvent) => void
+  readonly onEvent: ((event: ShownEvent) => void) | undefined
   readonly log: Logger
 }
 
@@ -121,7 +121,7 @@ export class Watch implements AsyncDisposable {
       const sign = this.#sidecar.add(change)
       if (sign !== undefined) metrics.addSidecar(sign)
       metrics.addConnection(change)
-      onEvent(connectionEvent(change, offset))
+      onEvent?.(connectionEvent(change, offset))
       const isOver = change.step === 'closed' || change.step === 'failed'
       if (traced && isOver && this.#traced.length < maxTraced) this.#traced.push(change.connection)
     })
@@ -181,7 +181,7 @@ export class Watch implements AsyncDisposable {
     if (!layers.has(exchange.grpc === undefined ? 'http' : 'grpc')) return
     this.#summary.addExchange(exchange)
     metrics.addExchange(exchange)
-    onEvent(exchangeEvent(exchange, container, unixOffsetMs()))
+    onEvent?.(exchangeEvent(exchange, container, unixOffsetMs()))
   }
 
   async #readStates(): Promise<ReadonlyMap<string, number>> {
