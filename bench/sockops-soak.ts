@@ -3,6 +3,7 @@
  * through or an hour is over. Needs root and a C compiler. BENCH_BYTES and BENCH_SECONDS make it smaller. Fails on the first wrong byte.
  */
 import { ConnectionPairs } from '../lab/connection-pairs.ts'
+import { prepare } from '../lab/needs.ts'
 import { ShortCutCgroup } from '../lab/short-cut-cgroup.ts'
 import { waitFor } from '../lab/wait.ts'
 import type { BenchResult } from './result.ts'
@@ -11,6 +12,8 @@ const bytes = Number(process.env['BENCH_BYTES'] ?? 1e12)
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 3_600)
 
 export async function sockopsSoak(): Promise<BenchResult> {
+  const missing = Object.values(await prepare(['libbpf', 'bpf']))
+  if (missing.length > 0) throw new Error(missing.join('; '))
   await using pairs = await ConnectionPairs.build()
   await using shortCut = await ShortCutCgroup.start()
   const printed = await shortCut.run(pairs.program, ['soak', String(bytes), String(seconds)])

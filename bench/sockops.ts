@@ -4,6 +4,7 @@
  */
 import { ConnectionPairs } from '../lab/connection-pairs.ts'
 import { run } from '../lab/process.ts'
+import { prepare } from '../lab/needs.ts'
 import { ShortCutCgroup } from '../lab/short-cut-cgroup.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
 
@@ -17,6 +18,8 @@ const streamWrite = 65_536
 type Run = (args: readonly string[]) => Promise<string>
 
 export async function sockops(): Promise<BenchResult> {
+  const missing = Object.values(await prepare(['libbpf', 'bpf']))
+  if (missing.length > 0) throw new Error(missing.join('; '))
   await using pairs = await ConnectionPairs.build()
   await using shortCut = await ShortCutCgroup.start()
   const ways: Readonly<Record<string, Run>> = {

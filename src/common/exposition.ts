@@ -104,10 +104,19 @@ export class Family {
       lines.repeat(last.from, last.to)
     } else {
       const from = lines.length
-      lines.text(labels === '' ? `${this.name}${suffix}` : `${this.name}${suffix}{${labels}`)
+      // Each part by itself: joined, they would be a new string for each sample.
+      lines.ascii(this.name)
+      lines.ascii(suffix)
+      if (labels !== '') {
+        lines.ascii('{')
+        lines.text(labels)
+      }
       this.#last = { suffix, labels, from, to: lines.length }
     }
-    if (more !== '') lines.text(labels === '' ? `{${more}` : `,${more}`)
+    if (more !== '') {
+      lines.ascii(labels === '' ? '{' : ',')
+      lines.text(more)
+    }
     lines.ascii(labels === '' && more === '' ? ' ' : '} ')
     lines.number(value)
     lines.ascii('\n')

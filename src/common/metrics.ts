@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { version } from './version.ts'
 
 /** How often the lag of the event loop is looked at, in milliseconds: each look wakes the process. */
-const lagEveryMs = 50
+const lagEveryMs = 250
 
 /** A registry with what every mode tells of itself: process and Node.js figures, and `podsonar_build_info`. */
 export function createRegistry(mode: string): Registry {

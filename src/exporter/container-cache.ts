@@ -10,7 +10,7 @@ import {
   type Sandbox,
   type Snapshot,
 } from './core/containers.ts'
-import type { Procfs } from './procfs.ts'
+import type { HeldProcess, Procfs } from './procfs.ts'
 import type { FromRuntimes, Runtimes } from './runtimes/runtimes.ts'
 
 /** How long a scrape waits for a runtime before it goes on with what is known, in milliseconds. */
@@ -28,22 +28,44 @@ export interface ContainerCacheOptions {
 
 /**
  * The containers of this node with their processes. What was found out about a container is kept as long as the
- * runtime lists it and its process is the same (by start time): a steady refresh makes no call per container, and gives
+ * runtime lists it and its process, which is held on to, lives: a steady refresh makes no call per container, and gives
  * the same snapshot.
  */
-export class ContainerCache {
+export class ContainerCache implements Disposable {
   readonly #options: ContainerCacheOptions
   #known = new Map<string, Container>()
   /** Of pods without a running container; undefined: it has no process to be looked at. */
   #sandboxes = new Map<string, Sandbox | undefined>()
+  /** First processes, by the id of their container or sandbox. */
+  readonly #processes = new Map<string, HeldProcess>()
+  #refreshing: Promise<Snapshot> | undefined
+  #disposed = false
   #last: { readonly snapshot: Snapshot; readonly hostNamespace: number | undefined } | undefined
 
   constructor(options: ContainerCacheOptions) {
     this.#options = options
   }
 
-  /** @throws PodsonarError `no_runtime` when no container runtime has ever answered */
-  async refresh(): Promise<Snapshot> {
+  /**
+   * What is on the node now. Calls at the same time share one look.
+   *
+   * @throws PodsonarError `no_runtime` when no container runtime has ever answered
+   */
+  refresh(): Promise<Snapshot> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined
+      if (this.#disposed) this.#letGo(new Set())
+    })
+    return this.#refreshing
+  }
+
+  /** Lets go of all processes. */
+  [Symbol.dispose](): void {
+    this.#disposed = true
+    this.#letGo(new Set())
+  }
+
+  async #refresh(): Promise<Snapshot> {
     const listed = await this.#options.runtimes.list(listWaitMs)
     if (listed === undefined)
       throw new PodsonarError(
@@ -62,6 +84,7 @@ export class ContainerCache {
         this.#options.onSkipped('namespace', errorCode(error) ?? 'error')
       }
     })
+    this.#letGo(new Set([...containers.map(({ id }) => id), ...sandboxes.keys()]))
     return this.#snapshot(containers, sandboxes)
   }
 
@@ -86,7 +109,7 @@ export class ContainerCache {
   async #find({ runtimes, item }: FromRuntimes<ListedContainer>): Promise<Container | undefined> {
     try {
       const known = this.#known.get(item.id)
-      if (known !== undefined && this.#sameProcess(known)) {
+      if (known !== undefined && this.#processes.get(item.id)?.lives === true) {
         const { name, image, pod } = item
         const same = known.name === name && known.image === image && known.pod === pod
         return same ? known : { ...known, name, image, pod }
@@ -108,7 +131,7 @@ export class ContainerCache {
 
   async #findSandbox({ runtimes, item }: FromRuntimes<ListedSandbox>): Promise<Sandbox | undefined> {
     const known = this.#sandboxes.get(item.id)
-    if (known !== undefined && this.#sameProcess(known)) return known
+    if (known !== undefined && this.#processes.get(item.id)?.lives === true) return known
     // One without a process stays so: it is not asked for again.
     if (known === undefined && this.#sandboxes.has(item.id)) return undefined
     let pid: number | undefined
@@ -116,19 +139,28 @@ export class ContainerCache {
     return pid === undefined ? undefined : { ...item, ...this.#occupant(pid, item.id) }
   }
 
+  /** @throws as Procfs.text */
   #occupant(pid: number, id: string): Occupant {
     const { procfs, cgroupfs } = this.#options
-    const startTime = procfs.startTime(pid)
+    const process = procfs.hold(pid)
+    this.#processes.get(id)?.[Symbol.dispose]()
+    this.#processes.set(id, process)
     const cgroups = cgroupfs.resolve(procfs.cgroups(pid), id)
-    return { pid, startTime, cgroups, networkNamespace: procfs.networkNamespace(pid) }
+    const occupant = { pid, cgroups, networkNamespace: procfs.networkNamespace(pid) }
+    if (!process.lives)
+      throw new PodsonarError(
+        'process_gone',
+        `Cannot look at process ${pid} of container ${id}: it ended, expected it to run`,
+      )
+    return occupant
   }
 
-  #sameProcess({ pid, startTime }: Occupant): boolean {
-    try {
-      return this.#options.procfs.startTime(pid) === startTime
-    } catch (error) {
-      if (errorCode(error) === 'process_gone') return false
-      throw error
+  /** Lets go of the processes of all others. */
+  #letGo(present: ReadonlySet<string>): void {
+    for (const [id, process] of this.#processes) {
+      if (present.has(id)) continue
+      process[Symbol.dispose]()
+      this.#processes.delete(id)
     }
   }
 }

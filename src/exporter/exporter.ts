@@ -81,12 +81,14 @@ export async function startExporter(
   const skippedContainer = (reason: string): void => {
     metrics.skipped('container', reason)
   }
-  const containers = new ContainerCache({
-    ...{ runtimes, procfs, cgroupfs },
-    onSkipped: (kind, reason) => {
-      metrics.skipped(kind, reason)
-    },
-  })
+  const containers = owned.use(
+    new ContainerCache({
+      ...{ runtimes, procfs, cgroupfs },
+      onSkipped: (kind, reason) => {
+        metrics.skipped(kind, reason)
+      },
+    }),
+  )
   const inboundPorts = config.connectionsInboundPorts
   const procfsTable = owned.use(
     new ProcfsTableSource({ root: procfs.root, inboundPorts, onSkipped: skippedNamespace }),

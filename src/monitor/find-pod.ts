@@ -66,6 +66,7 @@ export class PodFinder implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#containers[Symbol.dispose]()
     this.#runtimes[Symbol.dispose]()
   }
 

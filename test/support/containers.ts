@@ -7,7 +7,7 @@ export function pod(name: string, rest: Partial<Pod> = {}): Pod {
 
 export function container(name: string, rest: Partial<Container> = {}): Container {
   return {
-    ...{ id: `id-${name}`, name, image: 'image', pod: undefined, pid: 100, startTime: '1' },
+    ...{ id: `id-${name}`, name, image: 'image', pod: undefined, pid: 100 },
     ...{ networkNamespace: 5, cgroupId: 0 },
     cgroups: { unified: `/pods/uid/${name}`, byController: new Map() },
     ...rest,

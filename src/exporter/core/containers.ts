@@ -38,8 +38,6 @@ export interface Listing<C = ListedContainer, S = ListedSandbox> {
 export interface Occupant {
   /** In the PID namespace of PROC_PATH. */
   readonly pid: number
-  /** See `parseStartTime`. */
-  readonly startTime: string
   /** Inode of its network namespace. */
   readonly networkNamespace: number
   readonly cgroups: Cgroups

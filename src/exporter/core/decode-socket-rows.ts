@@ -76,7 +76,8 @@ export class SocketRows {
         continue
       }
       const namespace = words[at + word.netns] ?? 0
-      const cgroupId = this.#number64(at + word.cgroupId)
+      const cgroupLow = words[at + word.cgroupId] ?? 0
+      const cgroupHigh = words[at + word.cgroupId + 1] ?? 0
       const ports = words[at + word.ports] ?? 0
       const swapped = (ports << 16) | (ports >>> 16)
       const state = kind & 255
@@ -85,21 +86,18 @@ export class SocketRows {
       const loopback = isLoopback(words, family, at + word.local) && isLoopback(words, family, remote)
       const first = words[remote] ?? 0
       if (family === 4) {
-        table.addTcp(namespace, 4, state, cgroupId, loopback, 0, 0, 0xffff, first, swapped)
+        table.addTcp(namespace, 4, state, cgroupLow, cgroupHigh, loopback, 0, 0, 0xffff, first, swapped)
       } else {
-        const [second, third, fourth] = [
-          words[remote + 1] ?? 0,
-          words[remote + 2] ?? 0,
-          words[remote + 3] ?? 0,
-        ]
-        table.addTcp(namespace, 6, state, cgroupId, loopback, first, second, third, fourth, swapped)
+        const second = words[remote + 1] ?? 0
+        const third = words[remote + 2] ?? 0
+        const fourth = words[remote + 3] ?? 0
+        // prettier-ignore
+        table.addTcp(namespace, 6, state, cgroupLow, cgroupHigh, loopback, first, second, third, fourth, swapped)
       }
-      if (live === undefined || cgroupId === 0) continue
-      const [received, acked] = [
-        this.#number64(at + word.bytesReceived),
-        this.#number64(at + word.bytesAcked),
-      ]
-      live.add(namespace, cgroupId, state, words[at + word.srttUs] ?? 0, received, acked)
+      if (live === undefined) continue
+      const owner = live.addConnection(namespace, cgroupLow, cgroupHigh, state, words[at + word.srttUs] ?? 0)
+      if (owner >= 0)
+        live.addBytes(owner, this.#number64(at + word.bytesReceived), this.#number64(at + word.bytesAcked))
     }
   }
 

@@ -2,19 +2,13 @@
 import type { ConnectionColumns } from './columns.ts'
 import { Scratch } from './scratch.ts'
 
-/** Numbers of a row as {@link Groups} takes it: index of its set, four words of the peer, the peer's port, state, cgroup. */
+/** Numbers of a row as {@link Groups} takes it: index of its set, four words of the peer, the peer's port, state, cgroup in two words. */
 export const stride = 9
 
 /** Of a row. */
 const [port, state, cgroup] = [5, 6, 7]
 /** Numbers of a group: a row, and how often it came. In one place, because places far apart are what takes time. */
 const groupStride = stride + 1
-
-/** Puts a cgroup's id into a row, as two words. */
-export function setCgroup(rows: Int32Array, at: number, cgroupId: number): void {
-  rows[at + cgroup] = cgroupId
-  rows[at + cgroup + 1] = cgroupId / 2 ** 32
-}
 
 /** The memory of {@link Groups}, for one at a time. */
 export class GroupMemory {

@@ -30,12 +30,22 @@ export function sockstatFigure(text: string, row: string, name: string): number 
 export function snmpFigure(text: string, group: string, name: string): number {
   const [namesFrom, namesTo] = lineOf(text, `${group}:`, 0, 'snmp')
   const [from, to] = lineOf(text, `${group}:`, namesTo, 'snmp')
-  const names = text.slice(namesFrom, namesTo).split(' ')
-  const column = names.indexOf(name)
-  const values = text.slice(from, to).split(' ')
-  if (from !== namesTo + 1 || column < 0 || values.length !== names.length)
-    fail('snmp', text.slice(namesFrom, namesTo))
-  return toNumber(values[column], text.slice(from, to))
+  let found = -1
+  let [nameAt, valueAt] = [namesFrom, from]
+  while (nameAt < namesTo && valueAt < to) {
+    const nameEnd = endOfWord(text, nameAt, namesTo)
+    if (nameEnd - nameAt === name.length && text.startsWith(name, nameAt)) found = valueAt
+    nameAt = nameEnd + 1
+    valueAt = endOfWord(text, valueAt, to) + 1
+  }
+  const sameLength = nameAt > namesTo && valueAt > to
+  if (from !== namesTo + 1 || found < 0 || !sameLength) fail('snmp', text.slice(namesFrom, namesTo))
+  return numberAt(text, found, 'snmp')
+}
+
+function endOfWord(text: string, from: number, lineEnd: number): number {
+  const blank = text.indexOf(' ', from)
+  return blank < 0 || blank > lineEnd ? lineEnd : blank
 }
 
 /** Where the first line is, from `after` on, that begins with `head`: without its end. */

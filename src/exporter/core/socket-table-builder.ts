@@ -1,7 +1,7 @@
 /** From single sockets to the table, numbers all the way. */
 import { isLoopback } from './address.ts'
 import { emptyTable, tableOf, type FlatTable } from './flat-table.ts'
-import { GroupMemory, Groups, setCgroup, stride } from './groups.ts'
+import { GroupMemory, Groups, stride } from './groups.ts'
 import { NumberSet } from './number-set.ts'
 import { Scratch } from './scratch.ts'
 import {
@@ -56,7 +56,7 @@ export class SocketTableBuilder {
 
   /** Counts one socket. `row` is not kept. A state that the kernel never shows in /proc is ignored. */
   add(row: SocketRow): void {
-    const { namespace, family, local, remote } = row
+    const { namespace, family, local, remote, state, cgroupId } = row
     if (row.protocol === 'udp') {
       this.addUdp(namespace, family, row.drops, row.rxQueue, row.txQueue)
       return
@@ -64,8 +64,9 @@ export class SocketTableBuilder {
     const loopback = isLoopback(local, family) && isLoopback(remote, family)
     const ports = (row.localPort << 16) | row.remotePort
     const [first = 0, second = 0, third = 0, fourth = 0] = remote
-    if (family === 4) this.addTcp(namespace, 4, row.state, row.cgroupId, loopback, 0, 0, 0xffff, first, ports)
-    else this.addTcp(namespace, 6, row.state, row.cgroupId, loopback, first, second, third, fourth, ports)
+    const high = Math.floor(cgroupId / 2 ** 32)
+    if (family === 4) this.addTcp(namespace, 4, state, cgroupId, high, loopback, 0, 0, 0xffff, first, ports)
+    else this.addTcp(namespace, 6, state, cgroupId, high, loopback, first, second, third, fourth, ports)
   }
 
   /** Counts a UDP socket. */
@@ -80,9 +81,11 @@ export class SocketTableBuilder {
   }
 
   /**
-   * Counts a TCP socket, as {@link add} does, from numbers alone.
+   * Counts a TCP socket, as {@link add} does, from numbers alone: of 32 bits, signed or not, since V8 makes an object of each larger
+   * one that is handed over.
    *
-   * @param inode of the namespace, also as a signed number
+   * @param inode of the namespace
+   * @param cgroupLow the lower 32 bits count
    * @param loopback both its ends are loopback addresses
    * @param first of the peer's four words; IPv4 in its IPv6-mapped form
    * @param ports the local port times 65536, and the peer's
@@ -91,7 +94,8 @@ export class SocketTableBuilder {
     inode: number,
     family: number,
     givenState: number,
-    cgroupId: number,
+    cgroupLow: number,
+    cgroupHigh: number,
     loopback: boolean,
     first: number,
     second: number,
@@ -117,7 +121,8 @@ export class SocketTableBuilder {
     buffer[at + 4] = fourth
     buffer[at + 5] = ports
     buffer[at + 6] = state
-    setCgroup(buffer, at, cgroupId)
+    buffer[at + 7] = cgroupLow
+    buffer[at + 8] = cgroupHigh
     this.#buffered += 1
   }
 

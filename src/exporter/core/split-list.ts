@@ -15,8 +15,9 @@ export interface ListEntry {
 export function splitList(bytes: Uint8Array): ListEntry[] {
   const entries: ListEntry[] = []
   eachField(bytes, 0, bytes.length, ({ number, wireType, start, from, to }) => {
-    if (number !== 1 || wireType !== lengthDelimited) return
-    entries.push({ id: idOf(bytes, from, to), message: bytes.subarray(start, to) })
+    if (number === 1 && wireType === lengthDelimited)
+      entries.push({ id: idOf(bytes, from, to), message: bytes.subarray(start, to) })
+    return true
   })
   return entries
 }
@@ -24,8 +25,9 @@ export function splitList(bytes: Uint8Array): ListEntry[] {
 function idOf(bytes: Uint8Array, from: number, to: number): string {
   let id = ''
   eachField(bytes, from, to, (field) => {
-    if (field.number === 1 && field.wireType === lengthDelimited)
-      id = Buffer.from(bytes.buffer, bytes.byteOffset + field.from, field.to - field.from).toString('utf8')
+    if (field.number !== 1 || field.wireType !== lengthDelimited) return true
+    id = Buffer.from(bytes.buffer, bytes.byteOffset + field.from, field.to - field.from).toString('utf8')
+    return false
   })
   if (id === '') fail('an entry without an id')
   return id
@@ -43,7 +45,8 @@ interface Field {
   readonly to: number
 }
 
-function eachField(bytes: Uint8Array, begin: number, end: number, take: (field: Field) => void): void {
+/** @param take tells whether it wants the next one, too */
+function eachField(bytes: Uint8Array, begin: number, end: number, take: (field: Field) => boolean): void {
   let at = begin
   const varint = (): number => {
     // Numbers of 64 bits lose their last digits: none of them is a tag or a length.
@@ -70,7 +73,7 @@ function eachField(bytes: Uint8Array, begin: number, end: number, take: (field: 
       at += length
     } else fail(`wire type ${wireType}`)
     if (at > end) fail('a field that does not end')
-    take({ number: Math.floor(tag / 8), wireType, start, from, to: at })
+    if (!take({ number: Math.floor(tag / 8), wireType, start, from, to: at })) return
   }
 }
 

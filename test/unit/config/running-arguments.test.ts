@@ -5,7 +5,7 @@ const line = (...words: string[]): string => words.map((word) => `${word}\0`).jo
 
 it.each([
   [
-    ['node', '--max-semi-space-size=1', '/usr/bin/podsonar', 'exporter', '--port', '1'],
+    ['node', '--max-semi-space-size=2', '/usr/bin/podsonar', 'exporter', '--port', '1'],
     ['exporter', '--port', '1'],
   ],
   [['/sbin/docker-init', '--', '/usr/bin/podsonar', 'proxy'], ['proxy']],

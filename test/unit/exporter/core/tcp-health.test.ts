@@ -14,7 +14,7 @@ const podNamespace = 4_026_532_000
 
 function container(id: string, pod: string, cgroupId: number, networkNamespace = podNamespace): Container {
   return {
-    ...{ id, name: 'main', image: '', pid: cgroupId, startTime: '1', networkNamespace, cgroupId },
+    ...{ id, name: 'main', image: '', pid: cgroupId, networkNamespace, cgroupId },
     pod: { name: pod, namespace: 'default', uid: `uid-${pod}`, labels: {}, annotations: {} },
     cgroups: { unified: undefined, byController: new Map() },
   }
