@@ -83,6 +83,7 @@ describeWith(['root'], 'the exporter while pods come and go', () => {
       CONNECTIONS_SOURCE: 'procfs',
     })
     const url = await exporter.url()
+    await waitFor('the exporter to be ready', async () => (await fetch(`${url}/readyz`)).ok)
     const stop = new AbortController()
     let scrapes = 0
     const scraping = (async () => {
