@@ -20,6 +20,7 @@ const objects: Readonly<Record<string, { source: string; defines: readonly strin
   'socket-table-probe': { source: 'socket-table.bpf.c', defines: ['PROBE_READS'] },
   'tcp-health': { source: 'tcp-health.bpf.c', defines: [] },
   requests: { source: 'requests.bpf.c', defines: [] },
+  'requests-syscalls': { source: 'requests-syscalls.bpf.c', defines: [] },
   stack: { source: 'stack.bpf.c', defines: [] },
   sockops: { source: 'sockops.bpf.c', defines: [] },
   'connection-events': { source: 'connection-events.bpf.c', defines: [] },

@@ -203,6 +203,12 @@ export const exporterSettings = {
     format: flag,
     default: false,
   }),
+  observeHooks: setting({
+    env: 'OBSERVE_HOOKS',
+    doc: 'Where requests are seen: `socket`, at tracepoints of Linux 6.3; `syscall`, at the exit of every system call of the node, which slows all of it down; auto: `socket` where the kernel has that.',
+    format: oneOf('auto', 'socket', 'syscall'),
+    default: 'auto',
+  }),
   observeMaxSeries: setting({
     env: 'OBSERVE_MAX_SERIES',
     doc: 'The most series of requests for this node; beyond, routes, methods of gRPC and addresses become `~other`.',

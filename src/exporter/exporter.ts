@@ -134,7 +134,7 @@ export async function startExporter(
           ...{ maxSeries: config.observeMaxSeries, maxConnections: config.observeMaxConnections },
           ringBytes: config.observeBufferMib << 20,
           node: config.nodeName,
-          ...{ cgroupfs, procfs, followTls: config.observeTls },
+          ...{ cgroupfs, procfs, followTls: config.observeTls, hooks: config.observeHooks },
           cpuShare: config.observeCpuPercent / 100,
           traceRatio: config.otlpEndpoint === undefined ? undefined : config.observeTracePercent / 100,
         }),

@@ -1,7 +1,11 @@
 /**
- * A program for lab/virtual-machine.ts: compares the socket table with /proc and the counts of TCP health with what was done,
- * on the kernel that it runs on, and says how it went as a line of JSON behind `outcome: `.
+ * A program for lab/virtual-machine.ts: compares the socket table with /proc, and the counts of TCP health and of requests with
+ * what was done, on the kernel that it runs on, and says how it went as a line of JSON behind `outcome: `.
  */
+import { once } from 'node:events'
+import { statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { release } from 'node:os'
 import { libbpfInMachine } from '../../lab/virtual-machine.ts'
 import { lives, SocketHolder } from '../../lab/network-namespace.ts'
@@ -9,6 +13,7 @@ import { waitFor } from '../../lab/wait.ts'
 import { silentLogger } from '../../src/common/logger.ts'
 import { tcpHealthField as field, tcpHealthFields } from '../../src/exporter/core/decode-tcp-health.ts'
 import { chooseSocketTableSource } from '../../src/exporter/ebpf/choose-source.ts'
+import { RequestReader } from '../../src/exporter/ebpf/request-reader.ts'
 import { SocketTableReader } from '../../src/exporter/ebpf/socket-table-reader.ts'
 import { TcpHealthReader } from '../../src/exporter/ebpf/tcp-health-reader.ts'
 import { explainEbpfError } from '../../src/exporter/ebpf/obstacle.ts'
@@ -16,6 +21,8 @@ import { EbpfWorker } from '../../src/exporter/ebpf/worker-client.ts'
 import { ProcfsTableSource } from '../../src/exporter/procfs-table.ts'
 import { describeRow, procSockets, socketRows } from './proc-sockets.ts'
 
+/** Requests that are made. */
+const asked = 5
 const usual = { log: silentLogger, libbpf: libbpfInMachine }
 
 /** Which source CONNECTIONS_SOURCE=auto takes, and why. */
@@ -64,20 +71,37 @@ async function health(): Promise<{ connects: number; accepts: number; refused: n
   return { ...sums, expected: lives.ended + lives.reset + lives.open + 1 }
 }
 
-/** Why requests cannot be watched; undefined when they can. */
-async function requestsObstacle(): Promise<string | undefined> {
-  await using worker = new EbpfWorker(silentLogger)
+/** Requests of this process to itself, as they were counted: `kind status`; or why they cannot be watched. */
+async function requestsSeen(): Promise<Record<string, number> | string> {
+  const server = createServer((_request, response) => response.end('done'))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
   try {
-    const bounds = { maxSeries: 10, maxConnections: 16 }
-    await worker.call('openRequests', { libbpf: libbpfInMachine, ...bounds })
-    return undefined
+    using reader = new RequestReader({ ...usual, maxSeries: 10, maxConnections: 16 })
+    reader.watch([{ cgroupId: statSync('/sys/fs/cgroup/inside').ino, owner: 'it' }])
+    const { port } = server.address() as AddressInfo
+    for (let index = 0; index < asked; index += 1)
+      await (await fetch(`http://127.0.0.1:${port}/items/${index}`)).text()
+    const seen = (): Record<string, number> =>
+      Object.fromEntries(
+        reader.read(false).series.map(({ kind, labels, buckets }) => {
+          const status = /status_code="(\d*)"/.exec(labels)?.[1] ?? ''
+          return [`${kind} ${status}`, buckets.reduce((sum, value) => sum + value, 0)]
+        }),
+      )
+    const both = 2 * asked
+    await waitFor('the requests', () => Object.values(seen()).reduce((sum, value) => sum + value, 0) >= both)
+    return seen()
   } catch (error) {
-    return await explainEbpfError(error, '6.3')
+    return await explainEbpfError(error, '5.10')
+  } finally {
+    server.close()
+    server.closeAllConnections()
   }
 }
 
 const chosen = await source()
-const requests = await requestsObstacle()
+const requests = await requestsSeen()
 const outcome =
   chosen.name === 'procfs'
     ? { kernel: release(), source: chosen, requests }

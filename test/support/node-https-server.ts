@@ -9,6 +9,7 @@ const server = createSecureServer(
   { cert: readFileSync(certificate), key: readFileSync(key), allowHTTP1: true },
   (incoming, response) => {
     const { url } = incoming
+    if (url === '/die') process.kill(process.pid, 'SIGKILL')
     // Two ends of TLS in one thread, each with a socket and a connection of its own.
     if (url.startsWith('/ask/')) {
       const { port } = server.address() as AddressInfo

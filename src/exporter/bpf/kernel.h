@@ -177,6 +177,7 @@ struct inode {
 struct file {
 	unsigned int f_flags;
 	struct inode *f_inode;
+	void *private_data;
 };
 struct fdtable {
 	unsigned int max_fds;
@@ -187,6 +188,7 @@ struct files_struct {
 };
 struct socket {
 	struct file *file;
+	struct sock *sk;
 };
 struct sk_psock {
 	struct list_head ingress_msg;

@@ -41,15 +41,8 @@ struct watched {
 	__u8 frames; /* events that began as HTTP/2 frames do */
 	__u8 records; /* events that began as TLS records do */
 	__u8 claimed; /* a TLS library is known to read and write on it: what the socket itself moves is of no interest */
+	__u64 cgroup_id; /* requests-syscalls.bpf.c: of the process that was first seen to use it */
 };
-
-/* Ends with its socket. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct watched);
-} sockets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -80,10 +73,10 @@ struct {
 	__type(value, struct draft);
 } drafts SEC(".maps");
 
-/* The settings, unless the filter says that the cgroup is not chosen: far cheaper than the hash map. */
-static __always_inline struct request_settings *settings_of(__u64 cgroup)
+/* Whether the filter lets the cgroup be a chosen one: far cheaper than the hash map. */
+static __always_inline bool may_be_chosen(__u64 cgroup)
 {
-	return (settings.filter[(cgroup >> 6) & 63] >> (cgroup & 63)) & 1 ? &settings : 0;
+	return (settings.filter[(cgroup >> 6) & 63] >> (cgroup & 63)) & 1;
 }
 
 static __always_inline struct request_losses *losses_here(void)

@@ -12,29 +12,28 @@
 #define LOOK_EVERY 8
 
 /* Whether this exchange is left out because user space does not keep up, or shall not; asked for where one begins. */
-static __always_inline bool too_busy(const struct request_settings *set, struct request_losses *here)
+static __always_inline bool too_busy(struct request_losses *here)
 {
 	__u32 mask;
 
 	if (!(here->begun++ & (LOOK_EVERY - 1))) {
 		__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
-		here->brake = waiting < set->ring_bytes / 2 ? 0 : waiting < set->ring_bytes / 4 * 3 ? 3 : 31;
+		here->brake = waiting < settings.ring_bytes / 2 ? 0 : waiting < settings.ring_bytes / 4 * 3 ? 3 : 31;
 	}
-	mask = set->sample_mask | here->brake;
+	mask = settings.sample_mask | here->brake;
 	return mask && (bpf_get_prandom_u32() & mask);
 }
 
 /* Counts what moved; false when it is of an exchange that is left out. */
-static __always_inline bool is_recorded(struct watched *watched, const struct request_settings *set, __u32 length,
-					__u32 direction)
+static __always_inline bool is_recorded(struct watched *watched, __u32 length, __u32 direction)
 {
 	watched->offsets[direction & 1] += length;
 	watched->events++;
 	if (watched->protocol == PROTOCOL_HTTP1 && direction == watched->requests && watched->last != direction) {
 		struct request_losses *here = losses_here();
 
-		watched->leaving_out = here && too_busy(set, here);
+		watched->leaving_out = here && too_busy(here);
 		if (watched->leaving_out) {
 			watched->skipped++;
 			watched->aligned[0] = watched->aligned[1] = 1;

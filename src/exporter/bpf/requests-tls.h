@@ -9,6 +9,8 @@
  */
 #pragma once
 #include "requests-record.h"
+#include "requests-socket.h"
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
 /* The ends of a socket, and whose it is. */
@@ -87,17 +89,17 @@ static __always_inline void peer_of(struct peer *peer, struct sock *sk, __u64 cg
 {
 	__builtin_memset(peer, 0, sizeof *peer);
 	peer->cgroup_id = cgroup;
-	peer->family = sk->__sk_common.skc_family;
-	peer->local_port = sk->__sk_common.skc_num;
-	peer->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	peer->family = SOCK(sk, skc_family);
+	peer->local_port = SOCK(sk, skc_num);
+	peer->remote_port = bpf_ntohs(SOCK(sk, skc_dport));
 	if (peer->family == AF_INET6)
-		__builtin_memcpy(peer->remote_address, &sk->__sk_common.skc_v6_daddr, 16);
+		COPY_SOCK(peer->remote_address, 16, sk, skc_v6_daddr);
 	else
-		__builtin_memcpy(peer->remote_address, &sk->__sk_common.skc_daddr, 4);
+		COPY_SOCK(peer->remote_address, 4, sk, skc_daddr);
 }
 
 /* Bytes moved on a socket: whether they are those of a TLS library, because the thread is in a call of it. */
-static __always_inline bool is_of_tls_call(struct sock *sk, struct watched *watched, __u64 cgroup)
+static __always_inline bool is_of_tls_call(struct sock *sk, struct watched *watched, __u64 cgroup, struct pt_regs *regs)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &thread);
@@ -105,7 +107,7 @@ static __always_inline bool is_of_tls_call(struct sock *sk, struct watched *watc
 	struct peer peer;
 
 	/* A call may be left without a return, by a jump: the stack is above it then. */
-	if (!call || STACK(user_registers()) >= call->stack)
+	if (!call || STACK(regs) >= call->stack)
 		return false;
 	watched->claimed = 1;
 	connection = bpf_map_lookup_elem(&tls_connections, &call->key);
@@ -137,7 +139,7 @@ static __always_inline int enter(struct pt_regs *regs, __u64 buffer, __u64 lengt
 	struct heard *heard;
 	__u32 known = 1;
 
-	if (!settings_of(cgroup) || !bpf_map_lookup_elem(&chosen, &cgroup))
+	if (!may_be_chosen(cgroup) || !bpf_map_lookup_elem(&chosen, &cgroup))
 		return 0;
 	call.key.ssl = ARG1(regs);
 	call.key.process = thread >> 32;
@@ -175,11 +177,10 @@ static __always_inline struct draft *take_draft(void)
 static __always_inline void emit_tls(struct tls_connection *connection, const struct place *place, __u32 length,
 				     __u32 direction)
 {
-	struct request_settings *set = settings_of(connection->peer.cgroup_id);
 	struct watched *watched = &connection->watched;
 	struct draft *draft;
 
-	if (!set || !is_recorded(watched, set, length, direction))
+	if (!may_be_chosen(connection->peer.cgroup_id) || !is_recorded(watched, length, direction))
 		return;
 	draft = take_draft();
 	if (!draft) {

@@ -6,17 +6,25 @@ import { RequestCounts, type RequestSeries } from '../core/requests/series.ts'
 import { isTraced, type ExchangeSpan } from '../core/requests/spans.ts'
 import { encodeSettings, nextSampleMask } from '../core/requests/settings.ts'
 import { RequestTracker } from '../core/requests/tracker.ts'
-import { BpfObject, type BpfMap, type BpfProgram } from './bpf-object.ts'
+import { BpfObject, kernelHasTracepoint, type BpfMap, type BpfProgram } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 import { RingBuffer } from './ring-buffer.ts'
 import { isTlsProgram, TlsProbes, type TlsLibrary } from './tls-probes.ts'
+
+/**
+ * Where requests are seen: `socket`: at tracepoints of sockets, of Linux 6.3; `syscall`: at the exit of every system call;
+ * `auto`: the first that the kernel has.
+ */
+export type RequestHooks = 'auto' | 'socket' | 'syscall'
 
 export interface RequestReaderOptions {
   /** The file of libbpf.so.1. @default as the system finds it */
   readonly libbpf?: string | undefined
   /** The folder of the compiled objects. @default the program's own */
   readonly objects?: string | undefined
+  /** @default 'auto' */
+  readonly hooks?: RequestHooks | undefined
   /** Bytes of the ring; a power of two. @default as compiled: 16 MiB */
   readonly ringBytes?: number | undefined
   /** See RequestCounts. */
@@ -124,6 +132,7 @@ export class RequestReader implements Disposable {
   constructor({
     libbpf: path,
     objects,
+    hooks = 'auto',
     ringBytes,
     maxSeries,
     maxConnections,
@@ -141,7 +150,7 @@ export class RequestReader implements Disposable {
     }
     const loads = (program: string): boolean => followTls || !isTlsProgram(program)
     this.#object = owned.use(
-      BpfObject.load(libbpf, bpfObjectFile('requests', objects), { maxEntries, loads, log }),
+      BpfObject.load(libbpf, bpfObjectFile(objectOf(hooks, libbpf), objects), { maxEntries, loads, log }),
     )
     this.#chosen = this.#object.map('chosen')
     this.#settings = this.#object.map('.bss.settings')
@@ -286,6 +295,11 @@ export class RequestReader implements Disposable {
     const missed = this.#programs.reduce((total, program) => total + program.recursionMisses(), 0n)
     return { lost: sum(0) + sum(1) + Number(missed), sampledOut: sum(2), unattributed: sum(3) }
   }
+}
+
+function objectOf(hooks: RequestHooks, libbpf: Libbpf): string {
+  const bySocket = hooks === 'auto' ? kernelHasTracepoint(libbpf, 'sock_send_length') : hooks === 'socket'
+  return bySocket ? 'requests' : 'requests-syscalls'
 }
 
 function keyOf(cgroupId: number): Uint8Array {

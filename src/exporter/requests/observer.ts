@@ -8,7 +8,7 @@ import type { LabelMaker } from '../core/labels.ts'
 import { isChosen, type Choice } from '../core/requests/choose.ts'
 import type { Attributes } from '../core/requests/spans.ts'
 import { explainEbpfError } from '../ebpf/obstacle.ts'
-import type { RequestReading, TakenSpans, WatchedCgroup } from '../ebpf/request-reader.ts'
+import type { RequestHooks, RequestReading, TakenSpans, WatchedCgroup } from '../ebpf/request-reader.ts'
 import type { TlsLibrary } from '../ebpf/tls-probes.ts'
 import { EbpfWorker } from '../ebpf/worker-client.ts'
 import type { Procfs } from '../procfs.ts'
@@ -27,6 +27,7 @@ export interface RequestObserverOptions {
   readonly maxConnections: number
   readonly ringBytes: number
   /** See RequestReaderOptions, also below. */
+  readonly hooks: RequestHooks
   readonly cpuShare: number
   readonly traceRatio: number | undefined
   readonly followTls: boolean
@@ -163,11 +164,12 @@ export class RequestObserver implements AsyncDisposable {
 
   async #open(now: number): Promise<void> {
     if (this.#problem !== undefined && now - this.#problem.at < retryMs) return
-    const { libbpf, maxSeries, maxConnections, ringBytes, traceRatio, cpuShare, followTls, log } =
+    const { libbpf, hooks, maxSeries, maxConnections, ringBytes, traceRatio, cpuShare, followTls, log } =
       this.#options
     try {
       await this.#worker.call('openRequests', {
         libbpf,
+        hooks,
         maxSeries,
         maxConnections,
         ringBytes,
@@ -183,7 +185,7 @@ export class RequestObserver implements AsyncDisposable {
         'Requests of chosen pods are watched',
       )
     } catch (error) {
-      const reason = await explainEbpfError(error, '6.3')
+      const reason = await explainEbpfError(error, '5.10')
       if (this.#problem === undefined)
         log.warn(
           { event: 'requests_unavailable', reason: errorCode(error) },

@@ -32,130 +32,147 @@ async function portOf(server: Process): Promise<string> {
   return await waitFor('the port', () => /port (\S+)/.exec(server.stdout)?.[1])
 }
 
-describeWith(['root', 'bpf', 'nginx', 'curl', 'h2load'], 'requests within TLS', () => {
-  it('of nginx and of curl are counted, HTTP/1.1 and HTTP/2, until the library is let go', async () => {
-    await using authority = await CertificateAuthority.create()
-    const { certificateFile, keyFile } = await authority.issue({ commonName: 'nginx', ips: ['127.0.0.1'] })
-    await using folder = await TemporaryFolder.create('nginx')
-    await using cgroup = await WatchedCgroup.create()
-    await using clients = await WatchedCgroup.create()
-    using reader = openRequestReader({}, { followTls: true })
-    const tls = { certificate: certificateFile, key: keyFile }
-    const nginx = await startNginx(cgroup, { folder: folder.path, http2: true, tls })
-    await using _nginx = nginx.process
-    const base = `https://127.0.0.1:${nginx.port}`
+for (const hooks of ['socket', 'syscall'] as const) {
+  describeWith(
+    ['root', 'bpf', 'nginx', 'curl', 'h2load'],
+    `requests within TLS, seen by ${hooks} hooks`,
+    () => {
+      it('of nginx and of curl are counted, HTTP/1.1 and HTTP/2, until the library is let go', async () => {
+        await using authority = await CertificateAuthority.create()
+        const { certificateFile, keyFile } = await authority.issue({
+          commonName: 'nginx',
+          ips: ['127.0.0.1'],
+        })
+        await using folder = await TemporaryFolder.create('nginx')
+        await using cgroup = await WatchedCgroup.create()
+        await using clients = await WatchedCgroup.create()
+        using reader = openRequestReader({}, { hooks, followTls: true })
+        const tls = { certificate: certificateFile, key: keyFile }
+        const nginx = await startNginx(cgroup, { folder: folder.path, http2: true, tls })
+        await using _nginx = nginx.process
+        const base = `https://127.0.0.1:${nginx.port}`
 
-    expect(await follow(reader, { nginx: cgroup, curl: clients })).toEqual([
-      expect.stringMatching(/libssl\.so\.3$/),
-    ])
-    expect(reader.read(false).tlsLibraries).toBe(1)
-    const curl = ['-sk', '-o', '/dev/null']
-    await run('curl', [
-      ...curl,
-      '--http1.1',
-      `${base}/status/s404`,
-      `${base}/users/[1-30]/posts?token=secret`,
-    ])
-    for (const version of ['--http1.1', '--http2'])
-      await (
-        await clients.start('curl', 'curl', [...curl, version, `${base}/file/large`, `${base}/status/s403`])
-      ).exited
-    await run('curl', [...curl, '--http1.1', '-d', 'x'.repeat(100_000), `${base}/post`])
+        expect(await follow(reader, { nginx: cgroup, curl: clients })).toEqual([
+          expect.stringMatching(/libssl\.so\.3$/),
+        ])
+        expect(reader.read(false).tlsLibraries).toBe(1)
+        const curl = ['-sk', '-o', '/dev/null']
+        await run('curl', [
+          ...curl,
+          '--http1.1',
+          `${base}/status/s404`,
+          `${base}/users/[1-30]/posts?token=secret`,
+        ])
+        for (const version of ['--http1.1', '--http2'])
+          await (
+            await clients.start('curl', 'curl', [
+              ...curl,
+              version,
+              `${base}/file/large`,
+              `${base}/status/s403`,
+            ])
+          ).exited
+        await run('curl', [...curl, '--http1.1', '-d', 'x'.repeat(100_000), `${base}/post`])
 
-    await untilCounted(reader, {
-      'nginx http_server GET /status/s404 404': 1,
-      'nginx http_server GET /status/s403 403': 2,
-      'nginx http_server GET /users/{number}/posts 200': 30,
-      'nginx http_server GET /file/large 200': 2,
-      'curl http_client GET /status/s403 403': 2,
-      'curl http_client GET /file/large 200': 2,
-      'nginx http_server POST /post 200': 1,
-    })
-    const { series, lost, unattributed } = reader.read(false)
-    expect({ lost, unattributed }).toEqual({ lost: 0, unattributed: 0 })
-    expect(series.every(({ labels }) => labels.includes('url_scheme="https"'))).toBe(true)
-    const large = series.filter(({ labels }) => labels.includes('large'))
-    expect(large.reduce((bytes, one) => bytes + one.responseBytes, 0)).toBe(4 * 300_000)
+        await untilCounted(reader, {
+          'nginx http_server GET /status/s404 404': 1,
+          'nginx http_server GET /status/s403 403': 2,
+          'nginx http_server GET /users/{number}/posts 200': 30,
+          'nginx http_server GET /file/large 200': 2,
+          'curl http_client GET /status/s403 403': 2,
+          'curl http_client GET /file/large 200': 2,
+          'nginx http_server POST /post 200': 1,
+        })
+        const { series, lost, unattributed } = reader.read(false)
+        expect({ lost, unattributed }).toEqual({ lost: 0, unattributed: 0 })
+        expect(series.every(({ labels }) => labels.includes('url_scheme="https"'))).toBe(true)
+        const large = series.filter(({ labels }) => labels.includes('large'))
+        expect(large.reduce((bytes, one) => bytes + one.responseBytes, 0)).toBe(4 * 300_000)
 
-    const { done } = await loadHttps(nginx.port, { requests: 5_000 })
-    expect(done).toBe(5_000)
-    await waitFor(
-      'the load to be counted',
-      () => countedOf(reader)['nginx http_server GET /loaded 200'] === 5_000,
-    )
-    reader.watch([{ owner: 'nginx', cgroupId: cgroup.id }])
-    expect(reader.read(false).tlsLibraries).toBe(0)
-    await run('curl', [...curl, `${base}/unseen`])
-    reader.watch([])
-    expect(Object.keys(countedOf(reader)).join()).not.toContain('unseen')
-  })
-
-  it('of Node.js are counted, a server that is a client too, which moves encrypted bytes itself', async () => {
-    await using authority = await CertificateAuthority.create()
-    const { certificateFile, keyFile } = await authority.issue({ commonName: 'node', ips: ['127.0.0.1'] })
-    await using cgroup = await WatchedCgroup.create()
-    using reader = openRequestReader({}, { followTls: true })
-    const server = await cgroup.start('node', process.execPath, [nodeServer, certificateFile, keyFile])
-    await using _server = server
-    const base = `https://127.0.0.1:${await portOf(server)}`
-
-    expect(await follow(reader, { node: cgroup })).toEqual([expect.stringMatching(/node$/)])
-    const curl = ['-sk', '-o', '/dev/null', '--parallel', '--parallel-max', '8']
-    await run('curl', [...curl, '--http1.1', `${base}/items/[1-100]`, `${base}/large`, `${base}/missing`])
-    await run('curl', [...curl, '--http2', `${base}/streams/[1-100]`, `${base}/missing`])
-    await run('curl', [...curl, '--http1.1', `${base}/ask/[1-50]`])
-
-    await untilCounted(reader, {
-      'node http_server GET /items/{number} 200': 100,
-      'node http_server GET /streams/{number} 200': 100,
-      'node http_server GET /large 200': 1,
-      'node http_server GET /missing 404': 2,
-      'node http_server GET /ask/{number} 200': 50,
-      'node http_server GET /asked 200': 50,
-      'node http_client GET /asked 200': 50,
-    })
-    const { series, lost, unattributed } = reader.read(false)
-    expect({ lost, unattributed }).toEqual({ lost: 0, unattributed: 0 })
-    expect(series.every(({ labels }) => labels.includes('url_scheme="https"'))).toBe(true)
-  })
-
-  it('of clients and servers of every make are counted, and those of other cgroups are not', async () => {
-    await using authority = await CertificateAuthority.create()
-    const { certificateFile, keyFile } = await authority.issue({ commonName: 'python', ips: ['127.0.0.1'] })
-    await using servers = await WatchedCgroup.create()
-    await using clients = await WatchedCgroup.create()
-    await using elsewhere = await WatchedCgroup.create()
-    using reader = openRequestReader({}, { followTls: true })
-    const python = ['-c', pythonServers, certificateFile, keyFile]
-    const server = await servers.start('python', 'python3', python)
-    await using _server = server
-    const unwatched = await elsewhere.start('python', 'python3', python)
-    await using _unwatched = unwatched
-    const [blocking, asynchronous] = (await portOf(server)).split(',')
-    const [other] = (await portOf(unwatched)).split(',')
-    // Clients that last: what they load is looked for before they ask.
-    const client = await clients.start('client', 'python3', ['-c', pythonClient, blocking ?? ''])
-    await using _client = client
-    await portOf(client)
-
-    await follow(reader, { python: servers, client: clients })
-    client.kill('SIGUSR1')
-    await waitFor('the client to have asked', () => client.stdout.includes('asked'))
-    const curl = ['-sk', '-o', '/dev/null', '--http1.1']
-    await run('curl', [...curl, `https://127.0.0.1:${asynchronous ?? ''}/asynchronous/[1-40]`])
-    await run('curl', [...curl, `https://127.0.0.1:${other ?? ''}/unwatched`])
-
-    await waitFor('the requests to be counted', () => {
-      expect(countedOf(reader)).toEqual({
-        // The server waited for the first one in a call that had begun before it was followed.
-        'python http_server GET /late/{number} 200': 19,
-        'python http_server GET /asynchronous/{number} 200': 40,
-        'client http_client GET /late/{number} 200': 20,
+        const { done } = await loadHttps(nginx.port, { requests: 5_000 })
+        expect(done).toBe(5_000)
+        await waitFor(
+          'the load to be counted',
+          () => countedOf(reader)['nginx http_server GET /loaded 200'] === 5_000,
+        )
+        reader.watch([{ owner: 'nginx', cgroupId: cgroup.id }])
+        expect(reader.read(false).tlsLibraries).toBe(0)
+        await run('curl', [...curl, `${base}/unseen`])
+        reader.watch([])
+        expect(Object.keys(countedOf(reader)).join()).not.toContain('unseen')
       })
-      return true
-    })
-  })
-})
+
+      it('of Node.js are counted, a server that is a client too, which moves encrypted bytes itself', async () => {
+        await using authority = await CertificateAuthority.create()
+        const { certificateFile, keyFile } = await authority.issue({ commonName: 'node', ips: ['127.0.0.1'] })
+        await using cgroup = await WatchedCgroup.create()
+        using reader = openRequestReader({}, { hooks, followTls: true })
+        const server = await cgroup.start('node', process.execPath, [nodeServer, certificateFile, keyFile])
+        await using _server = server
+        const base = `https://127.0.0.1:${await portOf(server)}`
+
+        expect(await follow(reader, { node: cgroup })).toEqual([expect.stringMatching(/node$/)])
+        const curl = ['-sk', '-o', '/dev/null', '--parallel', '--parallel-max', '8']
+        await run('curl', [...curl, '--http1.1', `${base}/items/[1-100]`, `${base}/large`, `${base}/missing`])
+        await run('curl', [...curl, '--http2', `${base}/streams/[1-100]`, `${base}/missing`])
+        await run('curl', [...curl, '--http1.1', `${base}/ask/[1-50]`])
+
+        await untilCounted(reader, {
+          'node http_server GET /items/{number} 200': 100,
+          'node http_server GET /streams/{number} 200': 100,
+          'node http_server GET /large 200': 1,
+          'node http_server GET /missing 404': 2,
+          'node http_server GET /ask/{number} 200': 50,
+          'node http_server GET /asked 200': 50,
+          'node http_client GET /asked 200': 50,
+        })
+        const { series, lost, unattributed } = reader.read(false)
+        expect({ lost, unattributed }).toEqual({ lost: 0, unattributed: 0 })
+        expect(series.every(({ labels }) => labels.includes('url_scheme="https"'))).toBe(true)
+      })
+
+      it('of clients and servers of every make are counted, and those of other cgroups are not', async () => {
+        await using authority = await CertificateAuthority.create()
+        const { certificateFile, keyFile } = await authority.issue({
+          commonName: 'python',
+          ips: ['127.0.0.1'],
+        })
+        await using servers = await WatchedCgroup.create()
+        await using clients = await WatchedCgroup.create()
+        await using elsewhere = await WatchedCgroup.create()
+        using reader = openRequestReader({}, { hooks, followTls: true })
+        const python = ['-c', pythonServers, certificateFile, keyFile]
+        const server = await servers.start('python', 'python3', python)
+        await using _server = server
+        const unwatched = await elsewhere.start('python', 'python3', python)
+        await using _unwatched = unwatched
+        const [blocking, asynchronous] = (await portOf(server)).split(',')
+        const [other] = (await portOf(unwatched)).split(',')
+        // Clients that last: what they load is looked for before they ask.
+        const client = await clients.start('client', 'python3', ['-c', pythonClient, blocking ?? ''])
+        await using _client = client
+        await portOf(client)
+
+        await follow(reader, { python: servers, client: clients })
+        client.kill('SIGUSR1')
+        await waitFor('the client to have asked', () => client.stdout.includes('asked'))
+        const curl = ['-sk', '-o', '/dev/null', '--http1.1']
+        await run('curl', [...curl, `https://127.0.0.1:${asynchronous ?? ''}/asynchronous/[1-40]`])
+        await run('curl', [...curl, `https://127.0.0.1:${other ?? ''}/unwatched`])
+
+        await waitFor('the requests to be counted', () => {
+          expect(countedOf(reader)).toEqual({
+            // The server waited for the first one in a call that had begun before it was followed.
+            'python http_server GET /late/{number} 200': 19,
+            'python http_server GET /asynchronous/{number} 200': 40,
+            'client http_client GET /late/{number} 200': 20,
+          })
+          return true
+        })
+      })
+    },
+  )
+}
 
 /** A server with blocking sockets, and one of asyncio, which moves encrypted bytes itself. */
 const pythonServers = `
