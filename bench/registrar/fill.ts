@@ -59,8 +59,7 @@ export async function coldStart(
   const turnsFile = join(folder.path, 'turns.json')
   const more: Record<string, string> = {
     ...(fullSyncs === 0 ? {} : { SYNC_PERIOD: '20' }),
-    NODE_OPTIONS: `--import=${fileURLToPath(new URL('../turns.ts', import.meta.url))}`,
-    BENCH_TURNS: turnsFile,
+    ...(watchTurns ? { NODE_OPTIONS: `--import=${turnsModule}`, BENCH_TURNS: turnsFile } : {}),
   }
   await using program = await Program.start(['registrar'], { ...settings, ...more }, entry)
   const url = await program.url()
@@ -92,7 +91,7 @@ export async function coldStart(
   }
 }
 
-const turnsModule = fileURLToPath(new URL('turns.ts', import.meta.url))
+const turnsModule = fileURLToPath(new URL('../turns.ts', import.meta.url))
 
 async function readTurns(file: string, since: number): Promise<Turn[]> {
   const turns = JSON.parse(await readFile(file, 'utf8')) as Turn[]
