@@ -48,7 +48,8 @@ export class ShortCutCgroup implements AsyncDisposable {
   static async start(options: ShortCutOptions = {}): Promise<ShortCutCgroup> {
     const { others = 0, observeSeconds = 0, maxConnections, wrapper = [] } = options
     await using owned = new AsyncDisposableStack()
-    owned.use(await Turn.shared('sockops'))
+    // Whether there are programs of somebody else is looked at when it begins.
+    await using _turn = await Turn.shared('sockops')
     const cgroup = owned.use(await WatchedCgroup.create())
     const further: WatchedCgroup[] = []
     while (further.length < others) further.push(owned.use(await WatchedCgroup.create()))

@@ -27,7 +27,9 @@ export class Turn implements AsyncDisposable {
 
   static async #take(kind: string, what: string): Promise<Turn> {
     const file = join(tmpdir(), `podsonar-lab-${what}.lock`)
-    const args = [kind, '--no-fork', file, 'sh', '-c', 'echo taken; exec sleep infinity']
+    // It ends with this process, also when that is killed: nobody would have a turn any more.
+    const hold = `echo taken; exec tail --pid=${process.pid} -f /dev/null`
+    const args = [kind, '--no-fork', file, 'sh', '-c', hold]
     const turn = new Turn(await Process.start('turn', 'flock', args))
     try {
       await waitFor(`a turn at ${what}`, () => turn.#holder.stdout.includes('taken'), {

@@ -47,8 +47,11 @@ describeWith(['root', 'bpf'], 'TCP health from tracepoints', () => {
     using reader = new TcpHealthReader(usual)
     await using holder = await SocketHolder.lives(1)
 
-    const reading = reader.read(0)
-    const kernel = kernelCounters(holder.pid)
+    // The connection that fills a queue goes on trying.
+    const [reading, kernel] = await waitFor('a moment in which nothing is sent again', () => {
+      const [before, now, after] = [kernelCounters(holder.pid), reader.read(0), kernelCounters(holder.pid)]
+      return before['RetransSegs'] === after['RetransSegs'] ? ([now, after] as const) : undefined
+    })
 
     const counters = countersOf(reading, holder.namespace)
     const established = lives.ended + lives.reset + lives.open + 1 // and the one that fills the queue

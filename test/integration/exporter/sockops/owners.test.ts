@@ -70,7 +70,9 @@ describeWith(['root', 'bpf', 'python3'], 'programs of somebody else', () => {
     expect(programs.read().containers).toBe(0)
   })
 
-  it('on messages keep everything from being loaded, until they are gone', async () => {
+  // Others have their turn first.
+  const patience = { timeout: 180_000 }
+  it('on messages keep everything from being loaded, until they are gone', patience, async () => {
     await using _turn = await Turn.exclusive('sockops')
     {
       await using owner = await held('sk_msg')
