@@ -30,9 +30,10 @@ import { LabelMaker } from './core/labels.ts'
 import { encodeSpans } from './core/requests/spans.ts'
 import { chooseSocketTableSource } from './ebpf/choose-source.ts'
 import type { RequestReading } from './ebpf/request-reader.ts'
-import { openSidecars } from './ebpf/sidecar-source.ts'
-import { openStack } from './ebpf/stack-source.ts'
-import { openTcpHealth } from './ebpf/tcp-health-source.ts'
+import { openOrLeaveOut } from './ebpf/open-collector.ts'
+import { SidecarSource } from './ebpf/sidecar-source.ts'
+import { StackSource } from './ebpf/stack-source.ts'
+import { TcpHealthSource } from './ebpf/tcp-health-source.ts'
 import { EbpfWorker } from './ebpf/worker-client.ts'
 import { FalconPusher } from './falcon.ts'
 import { keepHeapsSmall } from './heap.ts'
@@ -106,19 +107,16 @@ export async function startExporter(
       metrics.torn(torn)
     },
   })
-  const health = wantsHealth
-    ? await openTcpHealth(
-        {
-          ...{ worker, libbpf, longSeconds: config.tcpHealthLongSeconds },
-          maxConnections: config.tcpHealthMaxConnections,
-        },
-        log,
-      )
-    : undefined
-  const stack = config.collectors.includes('stack') ? await openStack({ worker, libbpf }, log) : undefined
-  const sidecars = config.collectors.includes('sidecar')
-    ? await openSidecars({ worker, libbpf }, log)
-    : undefined
+  const openIfWanted = async <T>(collector: CollectorName, open: () => Promise<T>): Promise<T | undefined> =>
+    config.collectors.includes(collector) ? openOrLeaveOut(collector, open, log) : undefined
+  const health = await openIfWanted('tcp_health', () =>
+    TcpHealthSource.open({
+      ...{ worker, libbpf, longSeconds: config.tcpHealthLongSeconds },
+      maxConnections: config.tcpHealthMaxConnections,
+    }),
+  )
+  const stack = await openIfWanted('stack', () => StackSource.open({ worker, libbpf }))
+  const sidecars = await openIfWanted('sidecar', () => SidecarSource.open({ worker, libbpf }))
   const table = new SharedTable(source, signal)
   const labels = new LabelMaker(config.podLabels)
   const ofNamespaces = { procfs, labels, onSkipped: skippedNamespace }

@@ -1,9 +1,6 @@
 /** What the kernel tells of connections at sidecars. */
-import { errorCode } from '../../common/errors.ts'
-import type { Logger } from '../../common/logger.ts'
 import type { ConnectedPod } from '../core/sidecar/pod.ts'
 import type { ConnectionReaderOptions } from './connection-reader.ts'
-import { explainEbpfError } from './obstacle.ts'
 import { reopening } from './reopening.ts'
 import type { SidecarReading } from './sidecar-reader.ts'
 import type { EbpfWorker } from './worker-client.ts'
@@ -41,18 +38,5 @@ export class SidecarSource {
   async #open(): Promise<void> {
     const { worker, libbpf, objects } = this.#options
     await worker.call('openSidecars', { libbpf, objects })
-  }
-}
-
-/** As {@link SidecarSource.open}; where that does not work, the reason is logged once and the answer is undefined. */
-export async function openSidecars(options: SidecarOptions, log: Logger): Promise<SidecarSource | undefined> {
-  try {
-    return await SidecarSource.open(options)
-  } catch (error) {
-    log.warn(
-      { event: 'sidecar_unavailable', reason: errorCode(error) },
-      `The collector sidecar is left out, because ${await explainEbpfError(error)}`,
-    )
-    return undefined
   }
 }

@@ -1,5 +1,4 @@
 /** The socket table from one eBPF pass over the kernel's hash tables. */
-import { errorCode } from '../../common/errors.ts'
 import type { SocketPass } from '../core/decode-socket-rows.ts'
 import { tableOf } from '../core/flat-table.ts'
 import type {
@@ -9,6 +8,7 @@ import type {
   SocketTableSource,
 } from '../core/socket-table.ts'
 import type { LiveOption, SocketReading } from './messages.ts'
+import { reopening } from './reopening.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
 import type { EbpfWorker } from './worker-client.ts'
 
@@ -52,22 +52,18 @@ export class EbpfSocketTable implements SocketTableSource {
     return live === undefined ? tableOf(table) : { ...tableOf(table), live }
   }
 
-  async #read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketReading> {
+  #read(namespaces: readonly NamespaceTarget[], signal?: AbortSignal): Promise<SocketReading> {
     const { worker, inboundPorts = false, live = false } = this.#options
     const inodes = Uint32Array.from(namespaces, ({ inode }) => inode)
-    const call = (spare?: ArrayBuffer): Promise<SocketReading> => {
-      const given = { namespaces: inodes, options: { inboundPorts, live }, spare }
-      return worker.call('readSockets', given, signal, spare === undefined ? [] : [spare])
-    }
-    try {
-      const spare = this.#spare
-      this.#spare = undefined
-      return await call(spare)
-    } catch (error) {
-      if (errorCode(error) !== 'ebpf_not_open') throw error
-      await this.#open() // the worker had ended, and this is a new one
-      return call()
-    }
+    return reopening(
+      () => this.#open(),
+      () => {
+        const spare = this.#spare
+        this.#spare = undefined // given away, whatever comes back
+        const given = { namespaces: inodes, options: { inboundPorts, live }, spare }
+        return worker.call('readSockets', given, signal, spare === undefined ? [] : [spare])
+      },
+    )
   }
 
   async #open(): Promise<void> {

@@ -1,7 +1,4 @@
 /** What the kernel counts of packets in the network stack. */
-import { errorCode } from '../../common/errors.ts'
-import type { Logger } from '../../common/logger.ts'
-import { explainEbpfError } from './obstacle.ts'
 import { reopening } from './reopening.ts'
 import type { StackReaderOptions, StackReading } from './stack-reader.ts'
 import type { EbpfWorker } from './worker-client.ts'
@@ -18,7 +15,7 @@ export class StackSource {
   }
 
   /**
-   * Attaches the programs.
+   * Loads the programs; they are attached while namespaces are watched.
    *
    * @throws EbpfWorkerError
    */
@@ -40,18 +37,5 @@ export class StackSource {
   async #open(): Promise<void> {
     const { worker, libbpf, objects } = this.#options
     await worker.call('openStack', { libbpf, objects })
-  }
-}
-
-/** As {@link StackSource.open}; where that does not work, the reason is logged once and the answer is undefined. */
-export async function openStack(options: StackOptions, log: Logger): Promise<StackSource | undefined> {
-  try {
-    return await StackSource.open(options)
-  } catch (error) {
-    log.warn(
-      { event: 'stack_unavailable', reason: errorCode(error) },
-      `The collector stack is left out, because ${await explainEbpfError(error)}`,
-    )
-    return undefined
   }
 }

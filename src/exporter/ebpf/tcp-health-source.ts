@@ -1,8 +1,5 @@
 /** What the kernel counts of TCP connections. */
-import { errorCode } from '../../common/errors.ts'
-import type { Logger } from '../../common/logger.ts'
 import type { OwnerKey, TcpHealthReaderOptions, TcpHealthReading } from './tcp-health-reader.ts'
-import { explainEbpfError } from './obstacle.ts'
 import { reopening } from './reopening.ts'
 import type { EbpfWorker } from './worker-client.ts'
 
@@ -43,21 +40,5 @@ export class TcpHealthSource {
   async #open(): Promise<void> {
     const { worker, libbpf, objects, maxConnections, maxOwners } = this.#options
     await worker.call('openHealth', { libbpf, objects, maxConnections, maxOwners })
-  }
-}
-
-/** As {@link TcpHealthSource.open}; where that does not work, the reason is logged once and the answer is undefined. */
-export async function openTcpHealth(
-  options: TcpHealthOptions,
-  log: Logger,
-): Promise<TcpHealthSource | undefined> {
-  try {
-    return await TcpHealthSource.open(options)
-  } catch (error) {
-    log.warn(
-      { event: 'tcp_health_unavailable', reason: errorCode(error) },
-      `The collector tcp_health is left out, because ${await explainEbpfError(error)}`,
-    )
-    return undefined
   }
 }
