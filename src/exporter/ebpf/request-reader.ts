@@ -83,8 +83,10 @@ export interface TakenSpans {
 const maxSpans = 8_192
 /** Records that are read before others have their turn. */
 const batch = 5_000
-/** How soon the ring is looked at again, in milliseconds: after it had something, and at most. */
-const [busyMs, idleMs] = [5, 40]
+/** How soon the ring is looked at again, in milliseconds: when much was in it, and at most; between them it doubles. */
+const [busyMs, idleMs] = [5, 80]
+/** Much is this share of it: what comes within {@link idleMs} is then far from filling it. */
+const busyShare = 1 / 64
 /** How long series are kept whose container is gone: it may be restarted. */
 const keepMs = 300_000
 /** After how long a silent connection is taken for ended: its end was lost, or it was stopped being watched. */
@@ -243,8 +245,9 @@ export class RequestReader implements Disposable {
 
   #schedule(ms: number): void {
     this.#timer = setTimeout(() => {
+      const isBusy = this.#ring.waiting > this.#ring.size * busyShare
       const records = this.#drain(batch)
-      this.#pauseMs = records > 0 ? busyMs : Math.min(idleMs, this.#pauseMs * 2)
+      this.#pauseMs = isBusy ? busyMs : Math.min(idleMs, this.#pauseMs * 2)
       this.#adjust()
       this.#sweep()
       this.#schedule(records === batch ? 0 : this.#pauseMs)

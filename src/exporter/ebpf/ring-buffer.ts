@@ -40,6 +40,11 @@ export class RingBuffer implements Disposable {
     owned.move()
   }
 
+  /** Bytes of the records that are there, their headers included. */
+  get waiting(): number {
+    return Number(Atomics.load(this.#written, 0)) - this.#position
+  }
+
   /**
    * Reads what is there, at most `limit` records.
    *
