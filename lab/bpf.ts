@@ -14,14 +14,25 @@ export const bpfFolder: string = fileURLToPath(new URL('../build/bpf/', import.m
 /** By Node's name of an architecture: libbpf's. */
 const architectures = { x64: 'x86', arm64: 'arm64' } as const
 
-/** Every object, by name: its source and what is defined for it. */
-const objects: Readonly<Record<string, { source: string; defines: readonly string[] }>> = {
+interface ObjectSource {
+  readonly source: string
+  /** What is defined for it. */
+  readonly defines: readonly string[]
+  /** Version of the instruction set. @default clang's own, which is v1 of clang 14 */
+  readonly instructions?: 'v2'
+}
+
+/**
+ * Every object, by name. The second version of the instruction set compares with constants at once: Linux 6.1 understands
+ * the bounds that come of that, where it takes detours through registers for accesses out of bounds.
+ */
+const objects: Readonly<Record<string, ObjectSource>> = {
   'socket-table': { source: 'socket-table.bpf.c', defines: [] },
   'socket-table-probe': { source: 'socket-table.bpf.c', defines: ['PROBE_READS'] },
   'tcp-health': { source: 'tcp-health.bpf.c', defines: [] },
   requests: { source: 'requests.bpf.c', defines: [] },
   'requests-syscalls': { source: 'requests-syscalls.bpf.c', defines: [] },
-  stack: { source: 'stack.bpf.c', defines: [] },
+  stack: { source: 'stack.bpf.c', defines: [], instructions: 'v2' },
   sockops: { source: 'sockops.bpf.c', defines: [] },
   'connection-events': { source: 'connection-events.bpf.c', defines: [] },
 }
@@ -41,10 +52,20 @@ export async function buildBpf(): Promise<void> {
   const clang = await findClang()
   for (const [architecture, target] of Object.entries(architectures)) {
     await mkdir(join(work, architecture), { recursive: true })
-    for (const [name, { source, defines }] of Object.entries(objects)) {
+    for (const [name, { source, defines, instructions }] of Object.entries(objects)) {
       const output = join(work, architecture, `${name}.bpf.o`)
       const defined = [`__TARGET_ARCH_${target}`, ...defines].map((define) => `-D${define}`)
-      const args = [...flags, ...defined, ...clang.includes, '-c', join(sources, source), '-o', output]
+      const version = instructions === undefined ? [] : [`-mcpu=${instructions}`]
+      const args = [
+        ...flags,
+        ...version,
+        ...defined,
+        ...clang.includes,
+        '-c',
+        join(sources, source),
+        '-o',
+        output,
+      ]
       await run(clang.program, args, { env: clang.env })
     }
   }

@@ -1,30 +1,14 @@
 /** Bulk traffic, made by iperf3. */
 import { unpackedEnvironment } from './needs.ts'
-import { Process, run } from './process.ts'
+import { Process } from './process.ts'
+import { processUsage } from './process-usage.ts'
 import { waitFor } from './wait.ts'
 
-/** What a stream came to. */
-export interface Throughput {
-  readonly bitsPerSecond: number
-  /** Of a stream of datagrams: how many were sent. 0 of TCP. */
-  readonly datagrams: number
-  /** Processor seconds of sender and receiver together. */
-  readonly cpuSeconds: number
-}
-
 export interface IperfOptions {
-  readonly seconds: number
   /** Datagrams of this many bytes, as fast as they go; undefined: TCP. */
   readonly datagramBytes?: number
-}
-
-interface Report {
-  readonly error?: string
-  readonly end: {
-    readonly sum?: { readonly packets: number; readonly bits_per_second: number }
-    readonly sum_received?: { readonly bits_per_second: number }
-    readonly cpu_utilization_percent?: { readonly host_total: number; readonly remote_total: number }
-  }
+  /** The processors of sender and receiver. @default any */
+  readonly processors?: readonly [sender: number, receiver: number]
 }
 
 /** A server in the network namespace of a process, until it is disposed of. */
@@ -36,7 +20,7 @@ export class IperfServer implements AsyncDisposable {
   }
 
   static async start(pid: number): Promise<IperfServer> {
-    const server = new IperfServer(await Process.start('iperf3', ...inNamespace(pid, ['-s', '--forceflush'])))
+    const server = new IperfServer(await startInNamespace(pid, ['-s', '--forceflush']))
     try {
       await waitFor('iperf3 to listen', () => server.#process.stdout.includes('listening'))
       return server
@@ -46,37 +30,60 @@ export class IperfServer implements AsyncDisposable {
     }
   }
 
+  /** Processor time so far, in milliseconds. */
+  get cpuMs(): number {
+    return processUsage(this.#process.pid).cpuMs
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process[Symbol.asyncDispose]()
   }
 }
 
-/**
- * Sends to a server at `address` from the network namespace of a process.
- *
- * @throws Error with iperf3's words
- */
-export async function sendBulk(
-  pid: number,
-  address: string,
-  { seconds, datagramBytes }: IperfOptions,
-): Promise<Throughput> {
-  const kind = datagramBytes === undefined ? [] : ['-u', '-b', '0', '-l', String(datagramBytes)]
-  const [command, args, options] = inNamespace(pid, ['-J', '-c', address, '-t', String(seconds), ...kind])
-  const { end, error } = JSON.parse(await run(command, args, options)) as Report
-  if (end.cpu_utilization_percent === undefined) throw new Error(`iperf3: ${error ?? 'no result'}`)
-  const { host_total: host, remote_total: remote } = end.cpu_utilization_percent
-  return {
-    bitsPerSecond: (end.sum ?? end.sum_received)?.bits_per_second ?? Number.NaN,
-    datagrams: end.sum?.packets ?? 0,
-    cpuSeconds: ((host + remote) / 100) * seconds,
+/** A stream to a server, from the network namespace of a process, until it is disposed of. */
+export class IperfStream implements AsyncDisposable {
+  readonly #process: Process
+
+  private constructor(process: Process) {
+    this.#process = process
+  }
+
+  /** @throws Error with iperf3's words */
+  static async start(
+    pid: number,
+    address: string,
+    { datagramBytes, processors }: IperfOptions = {},
+  ): Promise<IperfStream> {
+    const kind = datagramBytes === undefined ? [] : ['-u', '-b', '0', '-l', String(datagramBytes)]
+    const pinned = processors === undefined ? [] : ['-A', processors.join(',')]
+    const args = ['--forceflush', '-c', address, '-t', '86400', ...kind, ...pinned]
+    const stream = new IperfStream(await startInNamespace(pid, args))
+    try {
+      await waitFor('iperf3 to send', () => {
+        const { running, stdout, stderr } = stream.#process
+        if (!running) throw new Error(`iperf3: ${stderr}`)
+        return stdout.includes('/sec')
+      })
+      return stream
+    } catch (error) {
+      await stream[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** Processor time so far, in milliseconds. */
+  get cpuMs(): number {
+    return processUsage(this.#process.pid).cpuMs
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]()
   }
 }
 
-function inNamespace(
-  pid: number,
-  args: readonly string[],
-): [command: string, args: string[], options: { env: NodeJS.ProcessEnv }] {
+function startInNamespace(pid: number, args: readonly string[]): Promise<Process> {
   const entered = ['--target', String(pid), '--net', 'iperf3', ...args]
-  return ['nsenter', entered, { env: { ...process.env, ...unpackedEnvironment('iperf3') } }]
+  return Process.start('iperf3', 'nsenter', entered, {
+    env: { ...process.env, ...unpackedEnvironment('iperf3') },
+  })
 }

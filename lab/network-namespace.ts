@@ -104,6 +104,26 @@ export function networkNamespace(pid: number): number {
   return statSync(`/proc/${pid}/ns/net`).ino
 }
 
+/** What an interface has counted. */
+export interface InterfaceCounters {
+  readonly receiveBytes: number
+  readonly receivePackets: number
+  readonly transmitBytes: number
+  readonly transmitPackets: number
+}
+
+/** Of an interface in the network namespace of a process; zeros when it has none of that name. Source: proc_pid_net(5), dev. */
+export function interfaceCounters(pid: number, name: string): InterfaceCounters {
+  const line = readFileSync(`/proc/${pid}/net/dev`, 'utf8')
+    .split('\n')
+    .find((one) => one.trim().startsWith(`${name}:`))
+  const fields = (line ?? '').replace(/^.*:/, '').trim().split(/\s+/).map(Number)
+  return {
+    ...{ receiveBytes: fields[0] ?? 0, receivePackets: fields[1] ?? 0 },
+    ...{ transmitBytes: fields[8] ?? 0, transmitPackets: fields[9] ?? 0 },
+  }
+}
+
 /** Network namespaces without anything in them, each with a process that sleeps. */
 export class BareNamespaces implements AsyncDisposable {
   readonly #process: Process

@@ -14,7 +14,7 @@ import { run } from './process.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 /** Of busybox. */
-const applets = ['sh', 'mount', 'mkdir', 'ip', 'echo', 'unshare', 'poweroff']
+const applets = ['sh', 'mount', 'mkdir', 'ip', 'echo', 'unshare', 'nsenter', 'sleep', 'poweroff']
 /** Where libbpf is in the machine. */
 export const libbpfInMachine = '/libbpf/usr/lib/x86_64-linux-gnu/libbpf.so.1'
 

@@ -2,13 +2,34 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import koffi from 'koffi'
 import { libbpfFile } from '../../lab/needs.ts'
+import { errorCode } from '../../src/common/errors.ts'
 
 /** Ids of the programs that a process has open: proc(5), fdinfo of an eBPF program. */
 export function programsOf(pid: number): number[] {
+  return idsOf(pid, 'prog_id')
+}
+
+/** Ids of the links by which a process has programs attached. */
+export function linksOf(pid: number): number[] {
+  return idsOf(pid, 'link_id')
+}
+
+function idsOf(pid: number, field: 'prog_id' | 'link_id'): number[] {
+  const line = new RegExp(`^${field}:\\s*(\\d+)$`, 'm')
   return readdirSync(`/proc/${pid}/fdinfo`).flatMap((fd) => {
-    const id = /^prog_id:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1]
+    const id = line.exec(readIfThere(`/proc/${pid}/fdinfo/${fd}`))?.[1]
     return id === undefined ? [] : [Number(id)]
   })
+}
+
+/** Empty when it is gone, as the one by which a process lists its own. */
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return ''
+    throw error
+  }
 }
 
 /** Ids of all programs in the kernel. */

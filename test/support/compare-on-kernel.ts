@@ -1,6 +1,6 @@
 /**
- * A program for lab/virtual-machine.ts: compares the socket table with /proc, and the counts of TCP health and of requests with
- * what was done, on the kernel that it runs on, and says how it went as a line of JSON behind `outcome: `.
+ * A program for lab/virtual-machine.ts: compares the socket table with /proc, and the counts of TCP health, of requests and of
+ * packets with what was done, on the kernel that it runs on, and says how it went as a line of JSON behind `outcome: `.
  */
 import { once } from 'node:events'
 import { statSync } from 'node:fs'
@@ -8,18 +8,20 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { release } from 'node:os'
 import { libbpfInMachine } from '../../lab/virtual-machine.ts'
-import { lives, SocketHolder } from '../../lab/network-namespace.ts'
+import { BareNamespaces, lives, networkNamespace, SocketHolder } from '../../lab/network-namespace.ts'
 import { waitFor } from '../../lab/wait.ts'
 import { silentLogger } from '../../src/common/logger.ts'
 import { tcpHealthField as field, tcpHealthFields } from '../../src/exporter/core/decode-tcp-health.ts'
 import { chooseSocketTableSource } from '../../src/exporter/ebpf/choose-source.ts'
 import { RequestReader } from '../../src/exporter/ebpf/request-reader.ts'
+import { StackReader } from '../../src/exporter/ebpf/stack-reader.ts'
 import { SocketTableReader } from '../../src/exporter/ebpf/socket-table-reader.ts'
 import { TcpHealthReader } from '../../src/exporter/ebpf/tcp-health-reader.ts'
 import { explainEbpfError } from '../../src/exporter/ebpf/obstacle.ts'
 import { EbpfWorker } from '../../src/exporter/ebpf/worker-client.ts'
 import { ProcfsTableSource } from '../../src/exporter/procfs-table.ts'
 import { describeRow, procSockets, socketRows } from './proc-sockets.ts'
+import { stagesOf, stackTraffic } from './stack-stages.ts'
 
 /** Requests that are made. */
 const asked = 5
@@ -100,13 +102,29 @@ async function requestsSeen(): Promise<Record<string, number> | string> {
   }
 }
 
+/** Stages of the network stack that packets were seen in, of datagrams and of a stream; or why they cannot be watched. */
+async function stackSeen(): Promise<string[] | string> {
+  try {
+    using reader = new StackReader(usual)
+    await using namespaces = await BareNamespaces.create(1)
+    const [pid = 0] = namespaces.pids
+    reader.watch([networkNamespace(pid)])
+    await stackTraffic(pid, 'datagrams', '50')
+    await stackTraffic(pid, 'late-reader')
+    return Object.keys(stagesOf(reader)).sort()
+  } catch (error) {
+    return await explainEbpfError(error)
+  }
+}
+
 const chosen = await source()
 const requests = await requestsSeen()
+const stack = await stackSeen()
 const outcome =
   chosen.name === 'procfs'
-    ? { kernel: release(), source: chosen, requests }
+    ? { kernel: release(), source: chosen, requests, stack }
     : {
-        ...{ kernel: release(), source: chosen, requests, shared: await table({}) },
+        ...{ kernel: release(), source: chosen, requests, stack, shared: await table({}) },
         own: await table({ tcp_child_ehash_entries: 64, udp_child_hash_entries: 256 }),
         health: await health(),
       }

@@ -62,6 +62,7 @@ const newerTracepoints: Readonly<Record<string, string>> = {
 
 export class StackReader implements Disposable {
   readonly #owned: DisposableStack
+  readonly #attach: () => Disposable
   readonly #programs: readonly BpfProgram[]
   readonly #filter: BpfMap
   readonly #times: BpfMap
@@ -71,9 +72,12 @@ export class StackReader implements Disposable {
   readonly #processors: number
   readonly #watched = new Set<number>()
   readonly #reasons: ReadonlyMap<number, string>
+  /** While something is watched. */
+  #attached: Disposable | undefined
 
   /**
-   * Loads the programs into the kernel and attaches them. Nothing is watched until `watch`.
+   * Loads the programs into the kernel. They are attached while something is watched: even one that does nothing costs
+   * every packet of the node.
    *
    * @throws LibbpfError, BpfError when that cannot be done
    */
@@ -86,7 +90,7 @@ export class StackReader implements Disposable {
       return newer === undefined || kernelHasTracepoint(libbpf, newer)
     }
     const object = owned.use(BpfObject.load(libbpf, file, { loads, log }))
-    this.#filter = object.map('filter')
+    this.#filter = object.map('.bss.filter')
     this.#times = object.map('times')
     this.#interfaces = object.map('interfaces')
     this.#drops = object.map('drops')
@@ -96,14 +100,18 @@ export class StackReader implements Disposable {
       throw new BpfError('bpf_failed', `Cannot use ${file}: it was compiled from other sources`)
     this.#reasons = readBtfEnum(readFileSync(kernelTypes), 'skb_drop_reason')
     this.#programs = object.programs().filter(({ name }) => loads(name))
-    for (const program of this.#programs) owned.use(program.attach(libbpf, log))
+    this.#attach = () => {
+      using links = new DisposableStack()
+      for (const program of this.#programs) links.use(program.attach(libbpf, log))
+      return links.move()
+    }
     this.#owned = owned.move()
   }
 
   /**
    * From now on, these network namespaces are watched and no others; the counts of those that no longer are end.
    *
-   * @throws BpfError when they are more than the map takes
+   * @throws BpfError when they are more than the map takes, or the programs cannot be attached
    */
   watch(namespaces: Iterable<number>): void {
     const wanted = new Set(namespaces)
@@ -115,6 +123,8 @@ export class StackReader implements Disposable {
     const left = [...this.#watched].filter((inode) => !wanted.has(inode))
     for (const inode of left) this.#watched.delete(inode)
     this.#filter.update(new Uint8Array(4), encodeStackFilter(this.#watched))
+    if (this.#watched.size > 0) this.#attached ??= this.#attach()
+    else this.#detach()
     for (const inode of left) this.#forget(inode)
   }
 
@@ -141,7 +151,13 @@ export class StackReader implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#detach()
     this.#owned.dispose()
+  }
+
+  #detach(): void {
+    this.#attached?.[Symbol.dispose]()
+    this.#attached = undefined
   }
 
   #forget(inode: number): void {

@@ -1,42 +1,34 @@
-import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Containerd, type ContainerSpec } from '../../../lab/containerd.ts'
-import { IperfServer, sendBulk } from '../../../lab/iperf.ts'
+import { IperfServer, IperfStream } from '../../../lab/iperf.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
-import { BareNamespaces, networkNamespace, SocketHolder } from '../../../lab/network-namespace.ts'
+import {
+  BareNamespaces,
+  interfaceCounters,
+  type InterfaceCounters,
+  networkNamespace,
+  SocketHolder,
+} from '../../../lab/network-namespace.ts'
 import { run } from '../../../lab/process.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { silentLogger } from '../../../src/common/logger.ts'
-import { stackStages } from '../../../src/exporter/core/decode-stack.ts'
 import { StackReader } from '../../../src/exporter/ebpf/stack-reader.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { programsOf } from '../../support/bpf-programs.ts'
+import { linksOf, programsOf } from '../../support/bpf-programs.ts'
 import { scrape, valuesBy, type MetricSample } from '../../support/exposition.ts'
+import { stagesOf, stackTraffic } from '../../support/stack-stages.ts'
 
 const server = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
-const trafficProgram = fileURLToPath(new URL('../../../lab/stack-traffic.ts', import.meta.url))
 const web: ContainerSpec = {
   name: 'web',
   command: ['/node', '/server.ts', '0.0.0.0', '8080'],
   mounts: { '/usr': '/usr', '/node': process.execPath, '/server.ts': server },
 }
 const observed = { 'podsonar.io/observe': 'true' }
-
-/** The counters of an interface in /proc/PID/net/dev: proc_pid_net(5). */
-function kernelCounters(pid: number, name: string): Record<string, number> {
-  const line = readFileSync(`/proc/${pid}/net/dev`, 'utf8')
-    .split('\n')
-    .find((one) => one.trim().startsWith(`${name}:`))
-  const fields = (line ?? '').replace(/^.*:/, '').trim().split(/\s+/).map(Number)
-  return {
-    ...{ receive_bytes: fields[0] ?? 0, receive_packets: fields[1] ?? 0 },
-    ...{ transmit_bytes: fields[8] ?? 0, transmit_packets: fields[9] ?? 0 },
-  }
-}
 
 function ofPod(
   samples: readonly MetricSample[],
@@ -48,8 +40,13 @@ function ofPod(
 }
 
 /** What an interface grew by since `before`. */
-function growth(now: Record<string, number>, before: Record<string, number>): Record<string, number> {
-  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - (before[name] ?? 0)]))
+function growth(now: InterfaceCounters, before: InterfaceCounters): InterfaceCounters {
+  return {
+    receiveBytes: now.receiveBytes - before.receiveBytes,
+    receivePackets: now.receivePackets - before.receivePackets,
+    transmitBytes: now.transmitBytes - before.transmitBytes,
+    transmitPackets: now.transmitPackets - before.transmitPackets,
+  }
 }
 
 describeWith(['root', 'containerd', 'bpf'], 'the network stack of pods on a real containerd', () => {
@@ -67,30 +64,29 @@ describeWith(['root', 'containerd', 'bpf'], 'the network stack of pods on a real
     const ask = async (): Promise<void> => {
       await (await fetch(`http://${pod.ip}:8080/chunked`, { headers: { connection: 'close' } })).text()
     }
-    const traffic = async (): Promise<Record<string, number>> => {
+    const traffic = async (): Promise<InterfaceCounters> => {
       const samples = await scrape(url)
-      const names = ['receive_bytes', 'receive_packets', 'transmit_bytes', 'transmit_packets']
-      return Object.fromEntries(
-        names.map((name) => [
-          name,
-          ofPod(samples, 'observed', `podsonar_stack_${name}_total`, 'interface')['eth0'] ?? 0,
-        ]),
-      )
+      const of = (name: string): number =>
+        ofPod(samples, 'observed', `podsonar_stack_${name}_total`, 'interface')['eth0'] ?? 0
+      return {
+        ...{ receiveBytes: of('receive_bytes'), receivePackets: of('receive_packets') },
+        ...{ transmitBytes: of('transmit_bytes'), transmitPackets: of('transmit_packets') },
+      }
     }
     await waitFor('the pod to be seen and its server to answer', async () => {
       await scrape(url)
       await ask()
-      return (await traffic())['receive_packets']
+      return (await traffic()).receivePackets
     })
 
     // Neighbours may ask for each other at any moment: a window in which both sides grew alike is enough.
     await waitFor('a window without other traffic', async () => {
-      const before = { kernel: kernelCounters(pid, 'eth0'), ours: await traffic() }
+      const before = { kernel: interfaceCounters(pid, 'eth0'), ours: await traffic() }
       for (let request = 0; request < 10; request += 1) await ask()
       await waitFor('the connections to be closed', async () => {
-        const kernel = growth(kernelCounters(pid, 'eth0'), before.kernel)
+        const kernel = growth(interfaceCounters(pid, 'eth0'), before.kernel)
         expect(growth(await traffic(), before.ours)).toEqual(kernel)
-        return (kernel['receive_packets'] ?? 0) >= 50
+        return kernel.receivePackets >= 50
       })
       return true
     })
@@ -151,24 +147,6 @@ describeWith(['root', 'containerd', 'bpf'], 'the network stack of pods on a real
   })
 })
 
-/** Packets in each stage of the only namespace that is watched, and its buckets; stages without packets are left out. */
-function stagesOf(reader: StackReader): Record<string, { packets: number; buckets: number[] }> {
-  const stages = reader.read().times[0]?.stages ?? []
-  return Object.fromEntries(
-    stages.flatMap(({ buckets }, index) => {
-      const packets = buckets.reduce((sum, value) => sum + value, 0)
-      const { direction, stage } = stackStages[index] ?? { direction: '', stage: '' }
-      return packets === 0 ? [] : [[`${direction} ${stage}`, { packets, buckets: [...buckets] }]]
-    }),
-  )
-}
-
-/** Runs lab/stack-traffic.ts in the network namespace of a process; gives how many bytes were read. */
-async function traffic(pid: number, ...args: string[]): Promise<number> {
-  const entered = ['--target', String(pid), '--net', process.execPath, trafficProgram, ...args]
-  return Number(await run('nsenter', entered))
-}
-
 describeWith(['root', 'bpf', 'iperf3'], 'the reader of the network stack', () => {
   it('follows each datagram from the device to its reader', async () => {
     using reader = new StackReader({ log: silentLogger, libbpf: libbpfFile() })
@@ -176,7 +154,7 @@ describeWith(['root', 'bpf', 'iperf3'], 'the reader of the network stack', () =>
     const [pid = 0] = namespaces.pids
     reader.watch([networkNamespace(pid)])
 
-    expect(await traffic(pid, 'datagrams', '50')).toBe(25 * 100 + 25 * 40_000)
+    expect(await stackTraffic(pid, 'datagrams', '50')).toBe(25 * 100 + 25 * 40_000)
 
     const stages = stagesOf(reader)
     expect(Object.keys(stages).sort()).toEqual([
@@ -193,7 +171,7 @@ describeWith(['root', 'bpf', 'iperf3'], 'the reader of the network stack', () =>
     const [pid = 0] = namespaces.pids
     reader.watch([networkNamespace(pid)])
 
-    expect(await traffic(pid, 'late-reader')).toBeGreaterThan(100_000)
+    expect(await stackTraffic(pid, 'late-reader')).toBeGreaterThan(100_000)
 
     const { 'send buffer': buffer } = stagesOf(reader)
     expect(buffer?.buckets[0]).toBeGreaterThan(0) // there was room at first
@@ -208,12 +186,30 @@ describeWith(['root', 'bpf', 'iperf3'], 'the reader of the network stack', () =>
     await using _server = await IperfServer.start(pid)
     reader.watch([networkNamespace(pid)])
 
-    await waitFor('a packet to meet a process that reads', async () => {
-      await sendBulk(pid, '127.0.0.1', { seconds: 1 })
-      return stagesOf(reader)['receive backlog']?.packets
-    })
+    await using _stream = await IperfStream.start(pid, '127.0.0.1')
+    await waitFor('a packet to meet a process that reads', () => stagesOf(reader)['receive backlog']?.packets)
 
     expect(stagesOf(reader)['receive ip']?.packets).toBeGreaterThan(0)
+  })
+
+  it('is attached while something is watched, and costs nothing else', async () => {
+    using reader = new StackReader({ log: silentLogger, libbpf: libbpfFile() })
+    await using namespaces = await BareNamespaces.create(1)
+    const [pid = 0] = namespaces.pids
+    const links = (): number => linksOf(process.pid).length
+    const before = links()
+
+    reader.watch([])
+    expect(links()).toBe(before)
+    reader.watch([networkNamespace(pid)])
+    expect(links()).toBe(before + 10)
+    expect(await stackTraffic(pid, 'datagrams', '2')).toBe(40_100)
+    reader.watch([])
+    expect(links()).toBe(before)
+    reader.watch([networkNamespace(pid)])
+    expect(await stackTraffic(pid, 'datagrams', '4')).toBe(80_200)
+
+    expect(stagesOf(reader)['receive udp']?.packets).toBe(4)
   })
 
   it('counts nothing of a namespace before it is watched, nor after', async () => {
