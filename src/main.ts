@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=2 --v8-pool-size=1 --disable-warning=DEP0060
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=2 --v8-pool-size=1 --no-maglev-build-code-on-background --no-concurrent-sparkplug --disable-warning=DEP0060
 import { readFileSync } from 'node:fs'
 import { describeError, SettingsError } from './common/errors.ts'
 import { aborted, type ModeContext, type RunningMode } from './common/lifecycle.ts'

@@ -106,20 +106,20 @@ export class ApiServer implements Disposable {
     }
     const body = route.verb === 'create' || route.verb === 'update' ? await text(request) : ''
     const answer = this.#answer(route, body)
-    remember(typeof answer === 'string' ? 200 : answer.status)
+    remember(isRefusal(answer) ? answer.status : 200)
     send(response, answer, { cut: fault?.kind === 'cut', created: route.verb === 'create' })
   }
 
-  #answer(route: Route & { resource: Resource }, body: string): string | Refusal {
+  #answer(route: Route & { resource: Resource }, body: string): string | Buffer | Refusal {
     const store = this.stores[route.resource]
     if (route.verb === 'list') return this.lists.page(route, store, this.versions.current)
     if (route.verb === 'get') {
       const entry = store.get(route.namespace, route.name ?? '')
-      return entry === undefined ? refusal(404, route) : typed(entry.render(), route.resource)
+      return entry === undefined ? refusal(404, route) : typed(entry.render().toString(), route.resource)
     }
     if (route.resource !== 'leases') return refusal(403, route)
     const written = writeLease(route, store, body)
-    return 'render' in written ? typed(written.render(), route.resource) : written
+    return 'render' in written ? typed(written.render().toString(), route.resource) : written
   }
 
   [Symbol.dispose](): void {
@@ -133,13 +133,19 @@ function sendFault(response: ServerResponse, fault: Extract<Fault, { kind: 'stat
   send(response, body)
 }
 
+function isRefusal(answer: string | Buffer | Refusal): answer is Refusal {
+  return typeof answer !== 'string' && 'status' in answer
+}
+
 function send(
   response: ServerResponse,
-  answer: string | Refusal,
+  answer: string | Buffer | Refusal,
   { cut = false, created = false }: { readonly cut?: boolean; readonly created?: boolean } = {},
 ): void {
-  const body = Buffer.from(typeof answer === 'string' ? answer : statusBody(answer))
-  const status = typeof answer === 'string' ? (created ? 201 : 200) : answer.status
+  const refused = isRefusal(answer)
+  const said = refused ? statusBody(answer) : answer
+  const body = typeof said === 'string' ? Buffer.from(said) : said
+  const status = refused ? answer.status : created ? 201 : 200
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length })
   if (!cut) {
     response.end(body)

@@ -66,10 +66,9 @@ function put(
     labels: {},
     fields: { 'metadata.name': name, 'metadata.uid': uid },
     resourceVersion,
-    render: () =>
-      JSON.stringify({
-        metadata: { name, namespace, uid, resourceVersion: String(resourceVersion) },
-        spec,
-      }),
+    render: () => {
+      const metadata = { name, namespace, uid, resourceVersion: String(resourceVersion) }
+      return Buffer.from(JSON.stringify({ metadata, spec }))
+    },
   }))
 }

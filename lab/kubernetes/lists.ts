@@ -17,6 +17,7 @@ export interface ListFlaws {
 }
 
 const keptSnapshots = 8
+const comma = Buffer.from(',')
 
 /** The moments that continue tokens point to. */
 export class Lists {
@@ -30,7 +31,7 @@ export class Lists {
   }
 
   /** The body of a list, or of one page of it. */
-  page(route: Route & { resource: Resource }, store: Store, resourceVersion: number): string | Refusal {
+  page(route: Route & { resource: Resource }, store: Store, resourceVersion: number): Buffer | Refusal {
     const token = route.query.get('continue')
     const start = token === null ? this.#begin(route, store, resourceVersion) : this.#resume(token)
     if (start === undefined) return refusal(410, route)
@@ -52,8 +53,12 @@ export class Lists {
         ...(next === undefined ? {} : { continue: next, remainingItemCount: snapshot.announced - end }),
       },
     })
-    const items = snapshot.entries.slice(offset, end).map((entry) => entry.render())
-    return `${head.slice(0, -1)},"items":[${items.join(',')}]}`
+    const items = snapshot.entries.slice(offset, end).flatMap((entry) => [comma, entry.render()])
+    return Buffer.concat([
+      Buffer.from(`${head.slice(0, -1)},"items":[`),
+      ...items.slice(1),
+      Buffer.from(']}'),
+    ])
   }
 
   #begin(

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { CertificateAuthority } from '../certificates.ts'
 import { TemporaryFolder } from '../files.ts'
@@ -43,6 +43,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
   readonly #prepared: boolean
   readonly #createServer: (listener: RequestListener) => Server
   #server: Server | undefined
+  readonly #sockets = new Set<Socket>()
   #port = 0
   #addresses = 0
 
@@ -190,11 +191,11 @@ export class SimulatedKubernetes implements AsyncDisposable {
       ...{ namespace, name, resourceVersion },
       labels: {},
       fields: { 'metadata.name': name, 'metadata.namespace': namespace },
-      render: () =>
-        JSON.stringify({
-          metadata: { name, namespace, uid, resourceVersion: String(resourceVersion) },
-          spec: { clusterIP: clusterIPs[0], clusterIPs, type: 'ClusterIP' },
-        }),
+      render: () => {
+        const metadata = { name, namespace, uid, resourceVersion: String(resourceVersion) }
+        const spec = { clusterIP: clusterIPs[0], clusterIPs, type: 'ClusterIP' }
+        return Buffer.from(JSON.stringify({ metadata, spec }))
+      },
     }))
   }
 
@@ -247,7 +248,8 @@ export class SimulatedKubernetes implements AsyncDisposable {
     if (server === undefined) return
     this.#server = undefined
     const closed = new Promise((resolve) => server.close(resolve))
-    server.closeAllConnections()
+    // Those too whose TLS handshake goes on: the server does not count them as its connections yet.
+    for (const socket of this.#sockets) socket.destroy()
     await closed
   }
 
@@ -257,6 +259,10 @@ export class SimulatedKubernetes implements AsyncDisposable {
       void this.api.handle(request, response).catch((error: unknown) => {
         response.destroy(error instanceof Error ? error : undefined)
       })
+    })
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
     })
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -280,7 +286,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
         'status.phase': phase,
       },
       resourceVersion,
-      render: this.#rendered(() => JSON.stringify(podObject(pod, String(resourceVersion)))),
+      render: this.#rendered(() => podObject(pod, String(resourceVersion))),
     }))
     return pod
   }
@@ -294,15 +300,16 @@ export class SimulatedKubernetes implements AsyncDisposable {
       labels,
       fields: { 'metadata.name': name },
       resourceVersion,
-      render: this.#rendered(() => JSON.stringify(nodeObject(node, String(resourceVersion)))),
+      render: this.#rendered(() => nodeObject(node, String(resourceVersion))),
     }))
     return node
   }
 
-  #rendered(render: () => string): () => string {
+  #rendered(object: () => unknown): () => Buffer {
+    const render = (): Buffer => Buffer.from(JSON.stringify(object()))
     if (!this.#prepared) return render
-    const text = render()
-    return () => text
+    const bytes = render()
+    return () => bytes
   }
 
   #nextAddress(): string {

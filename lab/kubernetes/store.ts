@@ -10,8 +10,8 @@ export interface Entry {
   /** What fieldSelector may name. */
   readonly fields: Readonly<Record<string, string>>
   readonly resourceVersion: number
-  /** The object as JSON, without `kind` and `apiVersion`. */
-  readonly render: () => string
+  /** The object as JSON in UTF-8, without `kind` and `apiVersion`. */
+  readonly render: () => Buffer
 }
 
 export interface StoredEvent {

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { resources, type Resource, type Route } from './route.ts'
 import { statusBody } from './statuses.ts'
-import { seenBy, type Scope, type Store, type StoredEvent } from './store.ts'
+import { seenBy, type Entry, type Scope, type Store, type StoredEvent } from './store.ts'
 
 interface Watch {
   readonly response: ServerResponse
@@ -47,7 +47,7 @@ export class Watches implements Disposable {
       return
     }
     if (from === 0)
-      for (const entry of store.list(scope)) writeEvent(response, 'ADDED', entry.render(), resource)
+      for (const entry of store.list(scope)) writeEvent(response, 'ADDED', text(entry), resource)
     for (const event of missed) this.#send(response, resource, scope, event)
     const seconds = Number(query.get('timeoutSeconds') ?? longestWatchSeconds)
     const end = setTimeout(() => response.end(), seconds * 1_000)
@@ -89,13 +89,11 @@ export class Watches implements Disposable {
     // A deleted object carries the version of its deletion.
     const body =
       seen.type === 'DELETED'
-        ? seen.entry
-            .render()
-            .replace(
-              `"resourceVersion":"${seen.entry.resourceVersion}"`,
-              `"resourceVersion":"${seen.resourceVersion}"`,
-            )
-        : seen.entry.render()
+        ? text(seen.entry).replace(
+            `"resourceVersion":"${seen.entry.resourceVersion}"`,
+            `"resourceVersion":"${seen.resourceVersion}"`,
+          )
+        : text(seen.entry)
     writeEvent(response, seen.type, body, resource)
   }
 
@@ -109,6 +107,10 @@ export class Watches implements Disposable {
 export function cutConnection({ socket }: ServerResponse): void {
   if (socket instanceof TLSSocket) socket.destroy()
   else socket?.resetAndDestroy()
+}
+
+function text(entry: Entry): string {
+  return entry.render().toString()
 }
 
 function writeEvent(response: ServerResponse, type: string, object: string, resource: Resource): void {

@@ -39,6 +39,7 @@ export type ScrapeDecision =
   | { readonly kind: 'skipped'; readonly reason: SkipReason; readonly detail: string }
 
 const prefix = 'prometheus.io/'
+const paramPrefix = `${prefix}param_`
 const metricsPortNames = ['metrics', 'http-metrics', 'prometheus']
 const finishedPhases = new Set(['Succeeded', 'Failed'])
 /** Consul keeps the path as a value of at most 512 bytes. */
@@ -97,9 +98,9 @@ function annotatedPorts(
   annotation: string,
   notes: string[],
 ): number[] | Extract<ScrapeDecision, { kind: 'skipped' }> {
+  // Nearly all: the rest of this is for one pod in thousands.
+  if (isPort(annotation)) return [Number(annotation)]
   const given = annotation.split(',').map((text) => text.trim())
-  const isPort = (text: string): boolean =>
-    /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535
   const ports = [...new Set(given.filter(isPort).map(Number))]
   const bad = given.filter((text) => !isPort(text))
   const found = `${prefix}port is ${quote(annotation)}, expected ports from 1 to 65535, separated by commas`
@@ -108,7 +109,12 @@ function annotatedPorts(
   return ports
 }
 
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535
+}
+
 function splitPath(annotation: string, notes: string[]): { path: string; query: Record<string, string> } {
+  if (annotation === '') return { path: '/metrics', query: {} }
   const [bare = '', queryText = ''] = annotation.split(/\?(.*)/s, 2)
   const query = Object.fromEntries(new URLSearchParams(queryText))
   if (bare === '') return { path: '/metrics', query }
@@ -120,12 +126,13 @@ function splitPath(annotation: string, notes: string[]): { path: string; query: 
 }
 
 function params(annotations: Readonly<Record<string, string>>): Record<string, string> {
-  const start = `${prefix}param_`
-  return Object.fromEntries(
-    Object.entries(annotations)
-      .filter(([key]) => key.startsWith(start) && key.length > start.length)
-      .map(([key, value]) => [key.slice(start.length), value]),
-  )
+  const found: Record<string, string> = {}
+  for (const key in annotations) {
+    const value = annotations[key]
+    if (value !== undefined && key.startsWith(paramPrefix) && key.length > paramPrefix.length)
+      found[key.slice(paramPrefix.length)] = value
+  }
+  return found
 }
 
 function quote(text: string): string {

@@ -2,7 +2,7 @@ import type { Logger } from '../common/logger.ts'
 import { TimeSlice } from '../common/time-slice.ts'
 import type { NodeRecord, PodRecord } from '../kubernetes/records.ts'
 import type { Change, Source } from '../kubernetes/source.ts'
-import type { Desired, DesiredServices } from './core/desired.ts'
+import type { Desired, DesiredContext, DesiredServices } from './core/desired.ts'
 import { DesiredSet } from './core/desired-set.ts'
 import type { Evidence } from './core/guard.ts'
 
@@ -41,6 +41,11 @@ export class ClusterView implements Disposable {
   readonly #lastListedAtMs: { pod: number | undefined; node: number | undefined } = {
     pod: undefined,
     node: undefined,
+  }
+
+  readonly #context: DesiredContext = {
+    currentShard: (id) => this.#options.currentShard(id) ?? this.desired.get(id)?.meta['shard_path'],
+    nodeIp: (name) => this.#nodeIps.get(name),
   }
 
   private constructor(options: ClusterViewOptions) {
@@ -142,10 +147,7 @@ export class ClusterView implements Disposable {
       this.touch(this.desired.delete(pod.uid))
       return
     }
-    const desired = this.#options.services.ofPod(pod, {
-      currentShard: this.#currentShard,
-      nodeIp: (name) => this.#nodeIps.get(name),
-    })
+    const desired = this.#options.services.ofPod(pod, this.#context)
     // One that is being deleted gets no new one.
     this.#noteAddress(pod.uid, isUnreachable(desired) && !pod.terminating)
     this.#set(pod.uid, `${pod.namespace}/${pod.name}`, desired)
@@ -157,7 +159,7 @@ export class ClusterView implements Disposable {
       this.#noteAddress(node.name, false)
       this.touch(this.desired.delete(node.uid))
     } else {
-      const desired = this.#options.services.ofNode(node, { currentShard: this.#currentShard })
+      const desired = this.#options.services.ofNode(node, this.#context)
       this.#noteAddress(node.name, isUnreachable(desired))
       this.#set(node.uid, node.name, desired)
     }
@@ -195,9 +197,6 @@ export class ClusterView implements Disposable {
     if (uids.size === 0) this.#podsOfNode.delete(nodeName)
     else this.#podsOfNode.set(nodeName, uids)
   }
-
-  readonly #currentShard = (id: string): string | undefined =>
-    this.#options.currentShard(id) ?? this.desired.get(id)?.meta['shard_path'];
 
   [Symbol.dispose](): void {
     this.#subscriptions.dispose()

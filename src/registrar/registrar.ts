@@ -1,4 +1,5 @@
 import { describeError } from '../common/errors.ts'
+import { keepHeapsSmall } from '../common/heap.ts'
 import { html, renderPage } from '../common/html.ts'
 import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
 import { never } from '../common/lifecycle.ts'
@@ -142,7 +143,11 @@ export async function startRegistrar(
       heartbeat: config.dryRun ? undefined : heartbeat,
       printPlan: config.dryRun ? planPrinter(config.planFormat) : undefined,
       once: config.once,
-      afterFull: backend.afterFull,
+      afterFull: (otherClusters, signal) => {
+        // What fills the heap once, at the start, stays there; from now on little is added.
+        keepHeapsSmall()
+        return backend.afterFull(otherClusters, signal)
+      },
     }),
   )
   live.reconciler = reconciler

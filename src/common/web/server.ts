@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from '../node-http.ts'
 import { describeError, errorCode, PodsonarError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -42,10 +42,16 @@ const drainMs = 5_000
 export class WebServer implements AsyncDisposable {
   readonly #server: Server
   readonly #security: WebSecurity | undefined
+  /** All that are open: Node's server does not count those as its own whose TLS handshake goes on. */
+  readonly #sockets = new Set<Socket>()
 
   private constructor(server: Server, security: WebSecurity | undefined) {
     this.#server = server
     this.#security = security
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
   }
 
   /**
@@ -62,6 +68,7 @@ export class WebServer implements AsyncDisposable {
     const server = createListener(security, (request, response) => {
       void answer(request, response, handler, security, log)
     })
+    const web = new WebServer(server, security)
     server.on('connect', (_request, socket) => {
       socket.on('error', () => undefined)
       socket.end(noTunnels)
@@ -83,7 +90,6 @@ export class WebServer implements AsyncDisposable {
     server.on('error', (error) => {
       log.error({ event: 'listener_failed', error: describeError(error) }, 'Listener failed')
     })
-    const web = new WebServer(server, security)
     owned.move()
     const tls = security?.tls !== undefined
     log.info({ event: 'listening', setting, port: web.port, address: address ?? '*', tls }, 'Listening')
@@ -102,7 +108,7 @@ export class WebServer implements AsyncDisposable {
     })
     this.#server.closeIdleConnections()
     const cut = setTimeout(() => {
-      this.#server.closeAllConnections()
+      for (const socket of this.#sockets) socket.destroy()
     }, drainMs)
     await closed
     clearTimeout(cut)

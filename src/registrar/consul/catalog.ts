@@ -1,4 +1,3 @@
-import { TimeSlice } from '../../common/time-slice.ts'
 import { directoryNode } from '../core/directory-node.ts'
 import { invalidService } from '../core/limits.ts'
 import { heartbeatName, type ActualService, type ServiceRecord } from '../core/service.ts'
@@ -64,21 +63,8 @@ export class CatalogRegistry implements Registry {
       for (const operation of operations) onResult({ operation, ok: false, error: message, refused: false })
       return
     }
-    const items: Item<Operation>[] = []
-    const slice = new TimeSlice()
-    for (const operation of operations) {
-      if (slice.over) await slice.next()
-      const wrong = operation.type === 'deregister' ? undefined : invalidService(operation.service)
-      if (wrong === undefined) items.push({ subject: operation, operations: this.#words(operation) })
-      else
-        onResult({
-          operation,
-          ok: false,
-          error: `Cannot register ${operation.service.id}: ${wrong}`,
-          refused: true,
-        })
-    }
     const options = { rule: this.#writeRule, fence: this.#fence, signal }
+    const items = this.#items(operations, onResult)
     await this.#transactions.apply(items, options, ({ subject: operation }, error) => {
       if (error === undefined) onResult({ operation, ok: true })
       else {
@@ -86,6 +72,21 @@ export class CatalogRegistry implements Registry {
         onResult({ operation, ok: false, error: error.message, refused: error.refused })
       }
     })
+  }
+
+  /** What Consul will take; the rest is settled at once. */
+  *#items(
+    operations: readonly Operation[],
+    onResult: (result: OperationResult) => void,
+  ): Generator<Item<Operation>> {
+    for (const operation of operations) {
+      const wrong = operation.type === 'deregister' ? undefined : invalidService(operation.service)
+      if (wrong === undefined) yield { subject: operation, operations: this.#words(operation) }
+      else {
+        const error = `Cannot register ${operation.service.id}: ${wrong}`
+        onResult({ operation, ok: false, error, refused: true })
+      }
+    }
   }
 
   #words(operation: Operation): TransactionOperation[] {

@@ -59,23 +59,24 @@ export class Transactions {
   /**
    * Applies items, several batches at a time, in no certain order.
    *
+   * @param items taken as they are sent: thousands never wait in these words
    * @param settle called once per item, unless `signal` aborts before it was sent
    */
   async apply<T>(
-    items: readonly Item<T>[],
+    items: Iterable<Item<T>>,
     options: ApplyOptions,
     settle: (item: Item<T>, error: ItemError) => void,
   ): Promise<void> {
     const { fence, signal } = options
-    let next = 0
+    const source = items[Symbol.iterator]()
+    let next = source.next()
     const take = (): Item<T>[] => {
       const batch: Item<T>[] = []
       let size = fence === undefined ? 0 : 1
-      for (let item = items[next]; item !== undefined; item = items[next]) {
-        size += item.operations.length
+      for (; next.done !== true; next = source.next()) {
+        size += next.value.operations.length
         if (batch.length > 0 && size > this.#limit) break
-        batch.push(item)
-        next += 1
+        batch.push(next.value)
       }
       return batch
     }

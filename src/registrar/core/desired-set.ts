@@ -50,16 +50,16 @@ export class DesiredSet {
    * @returns the IDs whose wanted service may have changed
    */
   set(uid: string, object: string, desired: Desired): string[] {
-    const touched = new Set(this.#forget(uid))
+    const touched = this.#forget(uid)
     if (desired.services.length > 0 || desired.skipped !== undefined || desired.notes.length > 0)
       this.#entries.set(uid, { object, desired })
     this.#droppedMeta += desired.droppedMeta
     for (const { id } of desired.services) {
-      touched.add(id)
+      if (!touched.includes(id)) touched.push(id)
       this.#claim(id, uid)
     }
     for (const id of touched) this.#elect(id)
-    return [...touched]
+    return touched
   }
 
   /** Takes an object away; gives the IDs whose wanted service may have changed. */

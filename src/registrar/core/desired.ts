@@ -76,9 +76,9 @@ export class DesiredServices {
     }
     let droppedMeta = 0
     const services: ServiceRecord[] = []
-    for (const [index, port] of target.ports.entries()) {
-      const plainId = `${idPrefixes.pod}${pod.namespace}--${pod.name}`
-      const id = index === 0 ? plainId : `${plainId}--${port}`
+    const plainId = `${idPrefixes.pod}${pod.namespace}--${pod.name}`
+    for (const port of target.ports) {
+      const id = services.length === 0 ? plainId : `${plainId}--${port}`
       const path = route.path(port)
       if (!fitsValue(path)) {
         const detail = `the path through the proxy, ${path.slice(0, 80)}…, is longer than the 512 bytes that Consul keeps`
@@ -143,7 +143,7 @@ export class DesiredServices {
       builder.offer('workload_name', workload.name)
     }
     builder.set('metrics_scheme', route.scheme)
-    for (const [name, value] of Object.entries(target.params)) builder.offer(`param_${name}`, value)
+    for (const name in target.params) builder.offer(`param_${name}`, target.params[name] ?? '')
     offerLabels(builder, podLabels, pod.labels)
     const name = this.#podName({
       cluster: clusterName,

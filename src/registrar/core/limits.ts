@@ -53,13 +53,13 @@ export function invalidService({ id, name, port, meta }: ServiceRecord): string 
   if (id === '') return 'its ID is empty'
   if (name === '') return 'its name is empty'
   if (!Number.isInteger(port) || port < 0 || port > 65_535) return `its port is ${port}, expected 0 to 65535`
-  const pairs = Object.entries(meta)
-  if (pairs.length > maxPairs) return `it has ${pairs.length} metadata pairs, expected at most ${maxPairs}`
-  for (const [key, value] of pairs) {
+  let pairs = 0
+  for (const key in meta) {
+    pairs += 1
     if (!isKey(key)) return `its metadata key ${JSON.stringify(key)} is not one that Consul takes`
-    if (!fitsValue(value)) return `its metadata value ${key} is longer than ${maxValueBytes} bytes`
+    if (!fitsValue(meta[key] ?? '')) return `its metadata value ${key} is longer than ${maxValueBytes} bytes`
   }
-  return undefined
+  return pairs > maxPairs ? `it has ${pairs} metadata pairs, expected at most ${maxPairs}` : undefined
 }
 
 function isKey(key: string): boolean {

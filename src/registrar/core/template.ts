@@ -11,13 +11,14 @@ export type Template = (values: Readonly<Partial<Record<Placeholder, string>>>) 
 
 /** Prepares a template for many fillings. Its placeholders were checked when the settings were read. */
 export function compileTemplate(text: string): Template {
-  const parts = text.split(/\{(\w+)\}/)
+  // Texts and placeholders take turns.
+  const parts = text
+    .split(/\{(\w+)\}/)
+    .map((part, index) => (index % 2 === 0 ? { text: part } : { placeholder: part as Placeholder }))
   return (values) => {
     let filled = ''
-    // Texts and placeholders take turns.
-    for (const [index, part] of parts.entries()) {
-      filled += index % 2 === 0 ? part : (values[part as Placeholder] ?? '')
-    }
+    for (const part of parts)
+      filled += part.placeholder === undefined ? part.text : (values[part.placeholder] ?? '')
     return filled
   }
 }

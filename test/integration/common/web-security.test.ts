@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import type { OutgoingHttpHeaders } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
+import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { hashSync } from 'bcryptjs'
@@ -158,6 +160,25 @@ describe('WEB_CONFIG_FILE', () => {
     )
     const client = await next.issue({ commonName: 'client' })
     expect(await status(server.port, next, { client })).toBe(200)
+  })
+
+  it('stops in time while somebody connects and says nothing', async () => {
+    await using folder = await TemporaryFolder.create('web')
+    await using ca = await CertificateAuthority.create()
+    const { certificateFile, keyFile } = await ca.issue({ commonName: 'server', ips: ['127.0.0.1'] })
+    const file = join(folder.path, 'web.yml')
+    await writeFile(file, `tls_server_config: { cert_file: ${certificateFile}, key_file: ${keyFile} }`)
+    await using server = await listen(file)
+    const mute = connectTcp(server.port, '127.0.0.1')
+    mute.on('error', () => undefined)
+    await once(mute, 'connect')
+    // So that the server has accepted it, too.
+    expect(await status(server.port, ca, { path: '/healthz' })).toBe(200)
+    const before = performance.now()
+    await server[Symbol.asyncDispose]()
+    // The handshake alone may take 10 s, which is all that a program has to stop.
+    expect(performance.now() - before).toBeLessThan(9_000)
+    mute.destroy()
   })
 
   it('speaks no TLS below its min_version', async () => {

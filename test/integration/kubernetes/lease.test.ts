@@ -136,7 +136,7 @@ describe('the election of a leader', () => {
     expect(took).toBeGreaterThan(2_000)
     expect(took).toBeLessThan(6_000)
     const transitions = JSON.parse(
-      kubernetes.api.stores.leases.get('podsonar', 'podsonar-registrar')?.render() ?? '{}',
+      kubernetes.api.stores.leases.get('podsonar', 'podsonar-registrar')?.render().toString() ?? '{}',
     ) as { spec: { leaseTransitions: number } }
     expect(transitions.spec.leaseTransitions).toBe(1)
   })
