@@ -1,9 +1,9 @@
 /**
  * What timing packets costs: throughput of iperf3 over loopback and from pod to pod, and processor time of small packets.
- * One stream runs all the time; in windows that take turns it is not watched, watched, or another network namespace is
- * watched, and not watched once more: what that differs from the first is chance. Sender and receiver share a processor:
- * throughput then is what its time allows, and hardly hangs on chance. With one each, as far as there are two, it does.
- * Needs root; takes about three minutes.
+ * One stream runs all the time; in short windows that take turns it is watched, or another network namespace is, and
+ * between any two of them it is not watched. Each window is set against the two around it that are not watched; as one of these
+ * is against the two nearest of its kind: that is chance. Sender and receiver share a processor: throughput then is what its
+ * time allows, and hangs less on chance than with one each, as far as there are two. Needs root; takes about three minutes.
  */
 import { cpus } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -15,19 +15,19 @@ import { silentLogger } from '../src/common/logger.ts'
 import { StackReader } from '../src/exporter/ebpf/stack-reader.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
 
-const pairs = 16
-const windowMs = 300
+/** Windows of each kind that are set against others. */
+const pairs = 24
+const windowMs = 200
 /** From the change of what is watched to the window. */
 const settleMs = 100
 const shared: IperfOptions = { processors: [0, 0] }
 const apart: IperfOptions = { processors: [0, cpus().length > 1 ? 1 : 0] }
 
-const ways = ['not watched', 'watched', 'another watched', 'not watched again'] as const
+const ways = ['not watched', 'watched', 'another watched'] as const
 type Way = (typeof ways)[number]
-type Runs = Readonly<Record<Way, Flow[]>>
 
-/** What went through in one window. */
-interface Flow {
+interface Window {
+  readonly way: Way
   readonly bytesPerMs: number
   /** Processor time of sender and receiver for a packet. */
   readonly nsPerPacket: number
@@ -53,7 +53,8 @@ export async function stack(): Promise<BenchResult> {
   if (serverPid === undefined || clientPid === undefined || otherPid === undefined)
     throw new Error('no process')
   await using receiver = await IperfServer.start(serverPid)
-  const scene = { receiver, serverPid, otherPid }
+  using reader = new StackReader({ log: silentLogger, libbpf: libbpfFile() })
+  const scene = { receiver, reader, serverPid, otherPid }
   const loopback: Path = { pid: serverPid, address: '127.0.0.1', interfaceName: 'lo' }
   const veth: Path = { pid: clientPid, address: server.ip, interfaceName: 'eth0' }
 
@@ -66,19 +67,19 @@ export async function stack(): Promise<BenchResult> {
   const datagrams = await inTurn(scene, loopback, { ...shared, datagramBytes: 64 })
 
   const rows: BenchRow[] = []
-  for (const [subject, runs] of Object.entries(streams)) {
+  for (const [subject, windows] of Object.entries(streams)) {
     for (const way of ways) {
-      const value = (median(runs[way].map(({ bytesPerMs }) => bytesPerMs)) * 1_000) / 2 ** 20
+      const value = (middle(windows, way, 'bytesPerMs') * 1_000) / 2 ** 20
       rows.push({ what: `throughput a second, ${way}`, subject, value, unit: 'MiB' })
     }
-    const value = spread(losses(runs, 'not watched again')) * 100
-    rows.push({ what: 'half of the pairs not watched differ by more than', subject, value, unit: 'percent' })
+    const value = median(losses(windows, 'not watched').map(Math.abs)) * 100
+    rows.push({ what: 'chance: half of the windows differ by more than', subject, value, unit: 'percent' })
   }
   for (const way of ways)
     rows.push({
       what: `processor time for a datagram, ${way}`,
       subject: 'loopback',
-      value: median(datagrams[way].map(({ nsPerPacket }) => nsPerPacket)),
+      value: middle(datagrams, way, 'nsPerPacket'),
       unit: 'ns',
     })
   const loss = (stream: keyof typeof streams, way: Way): number => median(losses(streams[stream], way))
@@ -87,7 +88,7 @@ export async function stack(): Promise<BenchResult> {
     loss(`veth${suffix}`, way),
   ]
   const chance = (suffix?: ', a processor each'): number =>
-    Math.max(...both('not watched again', suffix).map(Math.abs))
+    Math.max(...both('not watched', suffix).map(Math.abs))
   return {
     rows,
     ratios: {
@@ -103,69 +104,77 @@ export async function stack(): Promise<BenchResult> {
       throughputLossOfNothingApart: chance(', a processor each'),
       nsPerPacket: more(datagrams, 'watched'),
       nsPerPacketOfOthers: more(datagrams, 'another watched'),
-      nsPerPacketOfNothing: more(datagrams, 'not watched again'),
+      nsPerPacketOfNothing: more(datagrams, 'not watched'),
     },
   }
 }
 
 interface Scene {
   readonly receiver: IperfServer
+  readonly reader: StackReader
   readonly serverPid: number
   readonly otherPid: number
 }
 
-/** Rounds of all ways, forwards and backwards in turn: a machine's speed drifts. */
 async function inTurn(
-  { receiver, serverPid, otherPid }: Scene,
+  { receiver, reader, serverPid, otherPid }: Scene,
   { pid, address, interfaceName }: Path,
   options: IperfOptions,
-): Promise<Runs> {
-  const watched: Partial<Record<Way, number>> = {
-    watched: networkNamespace(serverPid),
-    'another watched': networkNamespace(otherPid),
+): Promise<Window[]> {
+  const watched: Readonly<Record<Way, readonly number[]>> = {
+    'not watched': [],
+    watched: [networkNamespace(serverPid)],
+    'another watched': [networkNamespace(otherPid)],
   }
   await using sender = await IperfStream.start(pid, address, options)
   const now = (): { bytes: number; packets: number; cpuMs: number; atMs: number } => {
     const { receiveBytes: bytes, receivePackets: packets } = interfaceCounters(serverPid, interfaceName)
     return { bytes, packets, cpuMs: sender.cpuMs + receiver.cpuMs, atMs: performance.now() }
   }
-  const runs: Runs = { 'not watched': [], watched: [], 'another watched': [], 'not watched again': [] }
-  for (let round = 0; round < pairs; round += 1)
-    for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
-      const namespace = watched[way]
-      using reader =
-        namespace === undefined ? undefined : new StackReader({ log: silentLogger, libbpf: libbpfFile() })
-      if (namespace !== undefined) reader?.watch([namespace])
-      await delay(settleMs)
-      const from = now()
-      await delay(windowMs)
-      const to = now()
-      runs[way].push({
-        bytesPerMs: (to.bytes - from.bytes) / (to.atMs - from.atMs),
-        nsPerPacket: ((to.cpuMs - from.cpuMs) * 1e6) / (to.packets - from.packets),
-      })
-    }
-  return runs
+  const windows: Window[] = []
+  const measure = async (way: Way): Promise<void> => {
+    reader.watch(watched[way])
+    await delay(settleMs)
+    const from = now()
+    await delay(windowMs)
+    const to = now()
+    windows.push({
+      way,
+      bytesPerMs: (to.bytes - from.bytes) / (to.atMs - from.atMs),
+      nsPerPacket: ((to.cpuMs - from.cpuMs) * 1e6) / (to.packets - from.packets),
+    })
+  }
+  for (let pair = 0; pair < pairs; pair += 1)
+    for (const way of ['not watched', 'watched', 'not watched', 'another watched'] as const)
+      await measure(way)
+  await measure('not watched')
+  return windows
+}
+
+type Figure = 'bytesPerMs' | 'nsPerPacket'
+
+function middle(windows: readonly Window[], way: Way, figure: Figure): number {
+  return median(windows.filter((window) => window.way === way).map((window) => window[figure]))
+}
+
+/** A figure of each window, and the mean of that of the nearest not watched ones before and after it. */
+function pairsOf(windows: readonly Window[], way: Way, figure: Figure): [value: number, plain: number][] {
+  return windows.flatMap((window, index): [number, number][] => {
+    if (window.way !== way) return []
+    const isPlain = (other: Window): boolean => other.way === 'not watched'
+    const before = windows.slice(0, index).findLast(isPlain)
+    const after = windows.slice(index + 1).find(isPlain)
+    if (before === undefined || after === undefined) return []
+    return [[window[figure], (before[figure] + after[figure]) / 2]]
+  })
 }
 
 /** Share of the throughput that is lost, of each pair. */
-function losses(runs: Runs, way: Way): number[] {
-  return runs['not watched'].map(
-    ({ bytesPerMs }, pair) => 1 - (runs[way][pair]?.bytesPerMs ?? Number.NaN) / bytesPerMs,
-  )
-}
-
-/** What half of the values are further from their median than. */
-function spread(values: readonly number[]): number {
-  const middle = median(values)
-  return median(values.map((value) => Math.abs(value - middle)))
+function losses(windows: readonly Window[], way: Way): number[] {
+  return pairsOf(windows, way, 'bytesPerMs').map(([value, plain]) => 1 - value / plain)
 }
 
 /** Processor time that a packet costs more, in nanoseconds: median over pairs. */
-function more(runs: Runs, way: Way): number {
-  return median(
-    runs['not watched'].map(
-      ({ nsPerPacket }, pair) => (runs[way][pair]?.nsPerPacket ?? Number.NaN) - nsPerPacket,
-    ),
-  )
+function more(windows: readonly Window[], way: Way): number {
+  return median(pairsOf(windows, way, 'nsPerPacket').map(([value, plain]) => value - plain))
 }

@@ -98,7 +98,7 @@ const benchmarks: readonly Benchmark[] = [
   {
     name: 'stack',
     question:
-      'What does timing packets cost: throughput of iperf3 over loopback and from pod to pod, and processor time of small packets; not watched, watched, and while another pod is? Median of 16 pairs of windows of one stream, whose sender and receiver share a processor; not watched against not watched tells how much of it is chance.',
+      'What does timing packets cost: throughput of iperf3 over loopback and from pod to pod, and processor time of small packets; not watched, watched, and while another pod is? Sender and receiver share a processor. One stream, in 200 ms windows that take turns: each of 24 is set against the two around it that are not watched; as one of these is against those around it: that is chance.',
     figures: {
       throughputLoss: ['the larger of the two that follow', '≤ 0.10'],
       throughputLossLoopback: ['of a watched stream over loopback', ''],
@@ -106,13 +106,13 @@ const benchmarks: readonly Benchmark[] = [
       throughputLossOthers: ['the larger of the two that follow', '≤ 0.05'],
       throughputLossOthersLoopback: ['over loopback, while another pod is watched', ''],
       throughputLossOthersVeth: ['from pod to pod, while another pod is watched', ''],
-      throughputLossOfNothing: ['the larger of not watched against not watched', ''],
+      throughputLossOfNothing: ['chance: the larger of not watched against not watched', ''],
       throughputLossApart: ['of a watched stream, a processor each for sender and receiver', ''],
       throughputLossOthersApart: ['the same, while another pod is watched', ''],
-      throughputLossOfNothingApart: ['the same, not watched against not watched', ''],
+      throughputLossOfNothingApart: ['the same, chance', ''],
       nsPerPacket: ['processor time for each packet that is watched, ns', ''],
       nsPerPacketOfOthers: ['for each packet while another pod is watched, ns', ''],
-      nsPerPacketOfNothing: ['for each packet, not watched against not watched, ns', ''],
+      nsPerPacketOfNothing: ['for each packet, chance, ns', ''],
     },
   },
   {
