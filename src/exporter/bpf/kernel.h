@@ -203,7 +203,11 @@ struct tcp_sock {
 	__u32 total_retrans;
 	__u64 bytes_received;
 	__u64 bytes_acked;
+	__u64 tcp_clock_cache;
 	__u8 recvmsg_inq : 1;
+};
+struct inet_connection_sock {
+	void *icsk_ulp_ops;
 };
 struct udp_sock {
 	struct sk_buff_head reader_queue;

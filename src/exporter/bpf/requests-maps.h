@@ -8,6 +8,12 @@
 enum { BPF_MAP_TYPE_SK_STORAGE = 24, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_SK_STORAGE_GET_F_CREATE = 1, BPF_RB_NO_WAKEUP = 1, BPF_RB_AVAIL_DATA = 0 };
 
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/* It is so already: for verifiers that do not follow a number to the stack and back. */
+#define BOUND(number, most) asm volatile("if %0 <= %1 goto +1; %0 = %1" : "+r"(number) : "i"(most))
+
 /* Bytes of an event that are captured at most; a power of two. */
 #define CAPTURE 4096
 

@@ -5,11 +5,32 @@
 #include "requests-socket.h"
 #include "requests-tls.h"
 #include <bpf/bpf_endian.h>
+#ifndef SYSCALL_HOOKS
+#include "read.h"
+#endif
+
+/* When bytes moved, in nanoseconds of CLOCK_MONOTONIC. */
+static __always_inline __u64 time_of(struct sock *sk, __u32 direction)
+{
+#ifndef SYSCALL_HOOKS
+	/*
+	 * Asking the clock costs as much as copying a head. TCP itself does so in every receive, when it has copied, and whenever
+	 * it transmits: not where something stands between it and the program (TLS of the kernel, sockops.bpf.c).
+	 */
+	if (likely(!sk->sk_user_data && !KERNEL(inet_connection_sock, sk)->icsk_ulp_ops)) {
+		struct tcp_sock *tcp = KERNEL(tcp_sock, sk);
+
+		if (direction == EVENT_RECEIVED || (direction == EVENT_SENT && tcp->write_seq == tcp->snd_nxt))
+			return tcp->tcp_clock_cache;
+	}
+#endif
+	return bpf_ktime_get_ns();
+}
 
 static __always_inline void describe(struct request_event *event, struct sock *sk, struct watched *watched, __u64 cgroup,
 				     __u32 kind)
 {
-	describe_stream(event, watched, kind);
+	describe_stream(event, watched, kind, time_of(sk, kind));
 	event->cgroup_id = cgroup;
 	event->family = SOCK(sk, skc_family);
 	event->local_port = SOCK(sk, skc_num);
@@ -20,12 +41,44 @@ static __always_inline void describe(struct request_event *event, struct sock *s
 		COPY_SOCK(event->remote_address, 4, sk, skc_daddr);
 }
 
+/*
+ * Records a short message, or a short head whose body is in a second vector, right where it will be read, without a draft: most
+ * messages are so. False: it is none, and nothing was done.
+ */
+static __always_inline bool record_short(struct sock *sk, struct watched *watched, const struct place *place, __u64 cgroup,
+					 __u32 length, __u32 direction)
+{
+	struct piece piece = find_short(place, length);
+	struct request_event *event;
+	__u8 *data;
+
+	if (!piece.bytes)
+		return false;
+	event = bpf_ringbuf_reserve(&events, sizeof *event + SHORT, 0);
+	if (!event)
+		return false;
+	data = (__u8 *)(event + 1);
+	BOUND(piece.bytes, SHORT);
+	if (bpf_probe_read_user(data, piece.bytes, (void *)piece.at) ||
+	    (piece.bytes < length && !is_head(data, piece.bytes, SHORT))) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	__u32 wanted = wanted_of(watched, data, length, direction);
+
+	describe(event, sk, watched, cgroup, direction);
+	locate(event, watched, length, direction);
+	event->captured = piece.bytes < wanted ? piece.bytes : wanted;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return true;
+}
+
 /* The memory of a socket whose cgroup is chosen. That is looked up once for each generation of settings. */
 static __always_inline struct watched *watch(struct sock *sk, __u64 cgroup)
 {
 	struct watched *watched = memory_of(sk);
 
-	if (watched && watched->generation == settings.generation)
+	if (likely(watched && watched->generation == settings.generation))
 		return watched;
 	if (!bpf_map_lookup_elem(&chosen, &cgroup))
 		return 0;
@@ -46,24 +99,26 @@ static __always_inline struct watched *watch(struct sock *sk, __u64 cgroup)
 static __always_inline void moved(struct sock *sk, struct watched *watched, __u64 cgroup, struct pt_regs *regs, int length,
 				  __u32 direction)
 {
-	if (watched->claimed)
+	if (unlikely(watched->claimed))
 		return;
-	if (settings.follow_tls) {
+	if (unlikely(settings.follow_tls)) {
 		if (is_of_tls_call(sk, watched, cgroup, regs))
 			return;
 		if (watched->protocol == PROTOCOL_TLS && direction == EVENT_RECEIVED)
 			hear(sk, watched, cgroup);
 	}
-	if (watched->protocol == PROTOCOL_TLS || !is_recorded(watched, length, direction))
+	if (unlikely(watched->protocol == PROTOCOL_TLS) || !is_recorded(watched, length, direction))
 		return;
 
-	struct draft *draft = bpf_map_lookup_elem(&drafts, &direction);
-
-	if (!draft)
-		return;
 	struct place place = find_place(regs);
+	struct draft *draft;
 
 	place.http1 = watched->protocol == PROTOCOL_HTTP1;
+	if (place.http1 && record_short(sk, watched, &place, cgroup, length, direction))
+		return;
+	draft = bpf_map_lookup_elem(&drafts, &direction);
+	if (!draft)
+		return;
 	describe(&draft->event, sk, watched, cgroup, direction);
 	record(draft, watched, &place, length, direction);
 	if (settings.follow_tls && direction == EVENT_RECEIVED && draft->event.captured >= 5 && begins_record(draft->data, length))

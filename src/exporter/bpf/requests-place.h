@@ -119,15 +119,15 @@ static __always_inline struct place find_place(struct pt_regs *regs)
 	return place;
 }
 
-/* Whether `length` bytes are the head of an HTTP/1 message, and nothing but that. */
-static __always_inline bool is_head(const struct draft *draft, __u64 length)
+/* Whether `length` bytes, of `most`, are the head of an HTTP/1 message, and nothing but that. */
+static __always_inline bool is_head(const __u8 *data, __u64 length, __u64 most)
 {
 	__u64 end = length - 4;
 
-	if (length < GLANCE || !begins_head(draft->data, length))
+	if (length < GLANCE || !begins_head(data, length))
 		return false;
-	asm volatile("%0 &= 4095" : "+r"(end));
-	return __builtin_memcmp(draft->data + end, "\r\n\r\n", 4) == 0;
+	BOUND(end, most - 4);
+	return __builtin_memcmp(data + end, "\r\n\r\n", 4) == 0;
 }
 
 /* Copies what the vectors hold behind `skip` bytes, at most `wanted` bytes; gives how many. Reading costs by the call: they are
@@ -138,8 +138,7 @@ static __always_inline __u64 copy_vectors(struct draft *draft, const struct plac
 	struct user_vector vectors[VECTORS];
 	__u64 bytes = count * sizeof *vectors;
 
-	/* It is so already: for verifiers that do not follow a number to the stack and back. */
-	asm volatile("if %0 <= 128 goto +1; %0 = 128" : "+r"(bytes));
+	BOUND(bytes, sizeof vectors);
 	if (bpf_probe_read_user(vectors, bytes, (void *)place->at))
 		return 0;
 #pragma unroll
@@ -156,14 +155,13 @@ static __always_inline __u64 copy_vectors(struct draft *draft, const struct plac
 		length -= skip;
 		if (length > wanted - copied)
 			length = wanted - copied;
-		/* Likewise. */
-		asm volatile("if %0 <= 4096 goto +1; %0 = 4096" : "+r"(length));
+		BOUND(length, CAPTURE);
 		asm volatile("%0 &= 4095" : "+r"(at));
 		if (bpf_probe_read_user(draft->data + at, length, (void *)(vectors[index].base + skip)))
 			break;
 		copied += length;
 		skip = 0;
-		if (index == 0 && count == 2 && place->http1 && is_head(draft, copied))
+		if (index == 0 && count == 2 && place->http1 && is_head(draft->data, copied, CAPTURE))
 			break;
 	}
 	return copied;
@@ -174,6 +172,34 @@ static __always_inline __u64 copy(struct draft *draft, const struct place *place
 {
 	if (place->vectors)
 		return copy_vectors(draft, place, skip, wanted);
-	asm volatile("if %0 <= 4096 goto +1; %0 = 4096" : "+r"(wanted));
+	BOUND(wanted, CAPTURE);
 	return bpf_probe_read_user(draft->data, wanted, (void *)(place->at + skip)) ? 0 : wanted;
+}
+
+/* Bytes of a message that is recorded without a draft, at most. */
+#define SHORT 256
+
+struct piece {
+	__u64 at;
+	__u64 bytes;
+};
+
+/* Where a short message is that is in one place, or the first of two vectors. No bytes: it is not so. */
+static __always_inline struct piece find_short(const struct place *place, __u64 length)
+{
+	struct piece piece = { .at = place->at, .bytes = length }, none = {};
+	struct user_vector vectors[2];
+	__u64 bytes = place->vectors * sizeof *vectors;
+
+	if (!place->known || place->vectors > 2)
+		return none;
+	if (bytes) {
+		BOUND(bytes, sizeof vectors);
+		if (bpf_probe_read_user(vectors, bytes, (void *)place->at))
+			return none;
+		piece.at = vectors[0].base;
+		if (vectors[0].length < length)
+			piece.bytes = vectors[0].length;
+	}
+	return piece.bytes <= SHORT ? piece : none;
 }

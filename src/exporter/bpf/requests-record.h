@@ -44,23 +44,27 @@ static __always_inline bool is_recorded(struct watched *watched, __u32 length, _
 	return !watched->leaving_out;
 }
 
+static __always_inline void lose_event(void)
+{
+	struct request_losses *loss = losses_here();
+
+	if (loss)
+		loss->events++;
+}
+
 static __always_inline void emit(struct draft *draft, __u64 captured)
 {
-	asm volatile("if %0 <= 4096 goto +1; %0 = 4096" : "+r"(captured));
+	BOUND(captured, CAPTURE);
 	draft->event.captured = captured;
-	if (bpf_ringbuf_output(&events, draft, sizeof draft->event + captured, BPF_RB_NO_WAKEUP)) {
-		struct request_losses *loss = losses_here();
-
-		if (loss)
-			loss->events++;
-	}
+	if (bpf_ringbuf_output(&events, draft, sizeof draft->event + captured, BPF_RB_NO_WAKEUP))
+		lose_event();
 }
 
 /* What an event says of its stream; the caller says of the socket and its ends. */
-static __always_inline void describe_stream(struct request_event *event, struct watched *watched, __u32 kind)
+static __always_inline void describe_stream(struct request_event *event, struct watched *watched, __u32 kind, __u64 at_ns)
 {
 	event->socket = watched->cookie;
-	event->at_ns = bpf_ktime_get_ns();
+	event->at_ns = at_ns;
 	event->offset = 0;
 	event->length = 0;
 	event->kind = kind;
@@ -68,15 +72,11 @@ static __always_inline void describe_stream(struct request_event *event, struct 
 	event->skipped = 0;
 }
 
-/* Emits what `is_recorded`; the event was described. */
-static __always_inline void record(struct draft *draft, struct watched *watched, const struct place *place, __u32 length,
-				   __u32 direction)
+/* Says where in its stream an event is; it was described. */
+static __always_inline void locate(struct request_event *event, struct watched *watched, __u32 length, __u32 direction)
 {
-	struct request_event *event = &draft->event;
-	__u64 offset = watched->offsets[direction & 1] - length;
-	__u64 wanted, copied = 0;
-
-	event->offset = offset;
+	event->offset = watched->offsets[direction & 1] - length;
+	event->length = length;
 	if (watched->aligned[direction & 1]) {
 		event->flags |= EVENT_ALIGNED;
 		watched->aligned[direction & 1] = 0;
@@ -85,6 +85,17 @@ static __always_inline void record(struct draft *draft, struct watched *watched,
 		event->skipped = watched->skipped;
 		watched->skipped = 0;
 	}
+}
+
+/* Emits what `is_recorded`; the event was described. */
+static __always_inline void record(struct draft *draft, struct watched *watched, const struct place *place, __u32 length,
+				   __u32 direction)
+{
+	struct request_event *event = &draft->event;
+	__u64 wanted, copied = 0, offset;
+
+	locate(event, watched, length, direction);
+	offset = event->offset;
 	if (place->known) {
 		copied = copy(draft, place, 0, length < FIRST ? length : FIRST);
 	}
@@ -99,7 +110,8 @@ static __always_inline void record(struct draft *draft, struct watched *watched,
 		event->flags |= EVENT_UNREADABLE;
 	bool more = watched->protocol == PROTOCOL_HTTP2 && length > CAPTURE && copied == CAPTURE;
 
-	event->length = more ? CAPTURE : length;
+	if (more)
+		event->length = CAPTURE;
 	emit(draft, copied);
 	if (!more)
 		return;

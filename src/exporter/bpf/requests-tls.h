@@ -184,13 +184,10 @@ static __always_inline void emit_tls(struct tls_connection *connection, const st
 		return;
 	draft = take_draft();
 	if (!draft) {
-		struct request_losses *loss = losses_here();
-
-		if (loss)
-			loss->events++;
+		lose_event();
 		return;
 	}
-	describe_stream(&draft->event, watched, direction);
+	describe_stream(&draft->event, watched, direction, bpf_ktime_get_ns());
 	draft->event.flags |= EVENT_TLS;
 	draft->event.cgroup_id = connection->peer.cgroup_id;
 	draft->event.local_port = connection->peer.local_port;

@@ -8,7 +8,13 @@ import type { LiveTcp } from '../core/live-tcp.ts'
 import type { ConnectionReaderOptions } from './connection-reader.ts'
 import type { SidecarReading } from './sidecar-reader.ts'
 import type { SocketTableReaderOptions } from './socket-table-reader.ts'
-import type { RequestReaderOptions, RequestReading, TakenSpans, WatchedCgroup } from './request-reader.ts'
+import type {
+  RequestReaderOptions,
+  RequestReading,
+  TakenSpans,
+  UsedHooks,
+  WatchedCgroup,
+} from './request-reader.ts'
 import type { StackReaderOptions, StackReading } from './stack-reader.ts'
 import type { TlsLibrary } from './tls-probes.ts'
 import type { SockopsContainer, SockopsOptions, SockopsReading } from './sockops-program.ts'
@@ -33,8 +39,8 @@ export interface Calls {
   /** Attaches the TCP health programs. Before any reading of them. */
   openHealth: { given: Omit<TcpHealthReaderOptions, 'log'>; answer: undefined }
   readHealth: { given: { longSeconds: number; forget: readonly OwnerKey[] }; answer: TcpHealthReading }
-  /** Attaches the programs that see requests. Before any watching and reading of them. */
-  openRequests: { given: Omit<RequestReaderOptions, 'log' | 'onExchange'>; answer: undefined }
+  /** Attaches the programs that see requests, and answers to which hooks. Before any watching and reading of them. */
+  openRequests: { given: Omit<RequestReaderOptions, 'log' | 'onExchange'>; answer: UsedHooks }
   /** Answers why libraries are not followed. */
   watchRequests: {
     given: { cgroups: readonly WatchedCgroup[]; libraries: readonly TlsLibrary[] }

@@ -17,6 +17,7 @@ import { isTlsProgram, TlsProbes, type TlsLibrary } from './tls-probes.ts'
  * `auto`: the first that the kernel has.
  */
 export type RequestHooks = 'auto' | 'socket' | 'syscall'
+export type UsedHooks = Exclude<RequestHooks, 'auto'>
 
 export interface RequestReaderOptions {
   /** The file of libbpf.so.1. @default as the system finds it */
@@ -98,6 +99,8 @@ const adjustMs = 100
 const unusedMaps = { tls_connections: 1, tls_sockets: 1, tls_calls: 1, tls_heard: 1 }
 
 export class RequestReader implements Disposable {
+  /** To which hooks the programs are attached. */
+  readonly hooks: UsedHooks
   readonly #owned: DisposableStack
   readonly #object: BpfObject
   readonly #chosen: BpfMap
@@ -146,13 +149,14 @@ export class RequestReader implements Disposable {
   }: RequestReaderOptions) {
     using owned = new DisposableStack()
     const libbpf = Libbpf.load(path)
+    this.hooks = usedHooks(hooks, libbpf)
     const maxEntries = {
       ...(ringBytes === undefined ? {} : { events: ringBytes }),
       ...(followTls ? {} : unusedMaps),
     }
     const loads = (program: string): boolean => followTls || !isTlsProgram(program)
     this.#object = owned.use(
-      BpfObject.load(libbpf, bpfObjectFile(objectOf(hooks, libbpf), objects), { maxEntries, loads, log }),
+      BpfObject.load(libbpf, bpfObjectFile(objectNames[this.hooks], objects), { maxEntries, loads, log }),
     )
     this.#chosen = this.#object.map('chosen')
     this.#settings = this.#object.map('.bss.settings')
@@ -300,9 +304,11 @@ export class RequestReader implements Disposable {
   }
 }
 
-function objectOf(hooks: RequestHooks, libbpf: Libbpf): string {
-  const bySocket = hooks === 'auto' ? kernelHasTracepoint(libbpf, 'sock_send_length') : hooks === 'socket'
-  return bySocket ? 'requests' : 'requests-syscalls'
+const objectNames: Readonly<Record<UsedHooks, string>> = { socket: 'requests', syscall: 'requests-syscalls' }
+
+function usedHooks(hooks: RequestHooks, libbpf: Libbpf): UsedHooks {
+  if (hooks !== 'auto') return hooks
+  return kernelHasTracepoint(libbpf, 'sock_send_length') ? 'socket' : 'syscall'
 }
 
 function keyOf(cgroupId: number): Uint8Array {

@@ -69,7 +69,7 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   },
   openRequests: (options) => {
     requests ??= owned.use(new RequestReader({ ...options, log }))
-    return undefined
+    return requests.hooks
   },
   watchRequests: ({ cgroups, libraries }) => opened(requests).watch(cgroups, libraries),
   readRequests: ({ calls }) => opened(requests).read(calls),

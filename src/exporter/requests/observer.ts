@@ -45,6 +45,12 @@ const lostPrograms: ReadonlySet<string> = new Set(['ebpf_not_open', 'ebpf_worker
 /** After how long programs that could not be loaded are tried again, in milliseconds. */
 const retryMs = 60_000
 
+/** Of OBSERVE_HOOKS, in words. */
+const seenAt = {
+  socket: 'at tracepoints of sockets',
+  syscall: 'at the exit of every system call of the node',
+} as const
+
 /** Attaches the programs when the first chosen pod is there: without one, nothing is attached and nothing is slowed down. */
 export class RequestObserver implements AsyncDisposable {
   readonly #options: RequestObserverOptions
@@ -167,7 +173,7 @@ export class RequestObserver implements AsyncDisposable {
     const { libbpf, hooks, maxSeries, maxConnections, ringBytes, traceRatio, cpuShare, followTls, log } =
       this.#options
     try {
-      await this.#worker.call('openRequests', {
+      const used = await this.#worker.call('openRequests', {
         libbpf,
         hooks,
         maxSeries,
@@ -181,8 +187,8 @@ export class RequestObserver implements AsyncDisposable {
       this.#libraries = []
       this.#problem = undefined
       log.info(
-        { event: 'requests_watched', containers: this.#watched.length },
-        'Requests of chosen pods are watched',
+        { event: 'requests_watched', containers: this.#watched.length, hooks: used },
+        `Requests of chosen pods are watched, ${seenAt[used]}`,
       )
     } catch (error) {
       const reason = await explainEbpfError(error, '5.10')

@@ -44,7 +44,10 @@ describeWith(['root', 'containerd', 'bpf'], 'requests of pods on a real containe
     const ask = async (ip: string, path: string): Promise<void> => {
       await waitFor(`${ip} to answer`, async () => (await fetch(`http://${ip}:8080${path}`)).text())
     }
-    await exporter.logged('requests_watched')
+    expect(await exporter.logged('requests_watched')).toMatchObject({
+      ...{ level: 'info', hooks: 'socket' },
+      msg: 'Requests of chosen pods are watched, at tracepoints of sockets',
+    })
     const inShop = await containerd.runPod({
       ...{ name: 'shop', namespace: 'shop', labels: { tier: 'web' }, containers: [web] },
     })
@@ -98,6 +101,21 @@ describeWith(['root', 'containerd', 'bpf'], 'requests of pods on a real containe
     expect(valuesBy(await scrape(url), 'podsonar_requests_lost_events_total', () => 'lost')).toEqual({
       lost: 0,
     })
+  })
+
+  it('say in the log that they are seen at system calls, where they are', async () => {
+    await using containerd = await Containerd.start()
+    await containerd.runPod({ name: 'web', namespace: 'lab', containers: [web] })
+    await using exporter = await Program.start(['exporter'], {
+      ...{ RUNTIME_ENDPOINT: containerd.socket, LIBBPF_PATH: libbpfFile(), LOG_LEVEL: 'info' },
+      ...{ COLLECTORS: 'http', OBSERVE_NAMESPACES: '*', OBSERVE_HOOKS: 'syscall' },
+    })
+
+    expect(await exporter.logged('requests_watched')).toMatchObject({
+      ...{ level: 'info', hooks: 'syscall' },
+      msg: 'Requests of chosen pods are watched, at the exit of every system call of the node',
+    })
+    expect(exporter.log.filter(({ event }) => event === 'requests_watched')).toHaveLength(1)
   })
 
   it('attach nothing while no pod is chosen', async () => {

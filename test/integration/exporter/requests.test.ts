@@ -101,7 +101,7 @@ for (const hooks of ['socket', 'syscall'] as const) {
       await using cgroup = await WatchedCgroup.create()
       const nginx = await startNginx(cgroup, { folder: folder.path })
       await using _nginx = nginx.process
-      using reader = openRequestReader({ nginx: cgroup }, { hooks, ringBytes: 262_144 })
+      using reader = openRequestReader({ nginx: cgroup }, { hooks, ringBytes: 524_288 })
 
       // Synchronous: the reader, in this thread, has no turn.
       execFileSync('curl', ['-s', '-o', '/dev/null', `http://127.0.0.1:${nginx.port}/[1-3000]`])
