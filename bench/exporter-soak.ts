@@ -14,6 +14,7 @@ import { processUsage } from '../lab/process-usage.ts'
 import { Program } from '../lab/program.ts'
 import { waitFor } from '../lab/wait.ts'
 import type { BenchResult, BenchRow } from './result.ts'
+import { longest, WatchedTurns } from './watched-turns.ts'
 
 const pods = Number(process.env['BENCH_PODS'] ?? 300)
 const scrapes = Number(process.env['BENCH_SCRAPES'] ?? 1_000)
@@ -40,9 +41,9 @@ export async function exporterSoak(): Promise<BenchResult> {
     owned.use(await SocketHolder.connections(100, running.slice(k, k + 30).map(pidOf)))
   const { path } = owned.use(await TemporaryFolder.create('bench'))
   const entry = await buildProgram(path, true)
-  const exporter = owned.use(
-    await Program.start(['exporter'], { RUNTIME_ENDPOINT: containerd.socket }, entry),
-  )
+  const watched = new WatchedTurns(path)
+  const settings = { RUNTIME_ENDPOINT: containerd.socket, ...watched.settings }
+  const exporter = owned.use(await Program.start(['exporter'], settings, entry))
   const url = await exporter.url()
   await waitFor('the exporter to be ready', async () => (await fetch(`${url}/readyz`)).ok)
 
@@ -88,6 +89,11 @@ export async function exporterSoak(): Promise<BenchResult> {
   add('scrape, wall, longest of ten', one, Math.max(...wall), 'ms')
   add('/healthz, longest', one, manyWaits.max, 'ms')
   add('RSS', one, processUsage(exporter.process.pid).rssBytes / 2 ** 20, 'MiB')
+  const turns = await watched.end(exporter)
+  const eventLoopMaxMs = longest(turns, 'wallMs')
+  const ownTurnMaxMs = longest(turns, 'cpuMs')
+  add('longest turn of the event loop', 'all of the above', eventLoopMaxMs, 'ms')
+  add('most CPU time of its own in one turn', 'all of the above', ownTurnMaxMs, 'ms')
   return {
     rows,
     ratios: {
@@ -95,6 +101,8 @@ export async function exporterSoak(): Promise<BenchResult> {
       rssGrowthOverLastHalf: (half.at(-1) ?? Number.NaN) / (half[0] ?? Number.NaN),
       healthzMaxMs: waits.max,
       healthzMaxMs200k: manyWaits.max,
+      eventLoopMaxMs,
+      ownTurnMaxMs,
     },
   }
 }

@@ -108,10 +108,13 @@ async function measure(
   return await measureScrapes(program.process.pid, () => scrape(url), scrapes)
 }
 
+/** Scrapes until V8 has compiled what runs at each: an exporter runs for weeks. */
+const untilCompiled = 40
+
 /** The first scrapes warm it up; of one that takes seconds, the only one is measured. */
 async function measureScrapes(pid: number, once: () => Promise<unknown>, count: number): Promise<Cost> {
   const wall: number[] = []
-  for (let k = 0; k < 5 && count > 1; k += 1) await once()
+  for (let k = 0; k < untilCompiled && count > 1; k += 1) await once()
   const before = processUsage(pid).cpuMs
   for (let k = 0; k < count; k += 1) {
     const startedAt = performance.now()
@@ -143,9 +146,6 @@ async function nodeExporter(): Promise<BenchRow[]> {
     { what: 'RSS', subject, value: cost.rssMiB, unit: 'MiB' },
   ]
 }
-
-/** Scrapes until V8 has compiled what runs at each: an exporter runs for weeks. */
-const untilCompiled = 40
 
 /** The CPU that three scrapes at Prometheus' usual interval take, and all that runs between them. */
 async function idlePercent(entry: string, socket: string): Promise<number> {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Consul } from '../../lab/consul.ts'
@@ -9,7 +9,7 @@ import { processUsage } from '../../lab/process-usage.ts'
 import { Program } from '../../lab/program.ts'
 import { waitFor } from '../../lab/wait.ts'
 import { settingsFor } from './cluster.ts'
-import type { Turn } from '../turns.ts'
+import { longest, WatchedTurns } from '../watched-turns.ts'
 
 /** A service as the catalog tells it. */
 export interface FilledService {
@@ -56,10 +56,10 @@ export async function coldStart(
   const settings = await settingsFor(kubernetes, consul.url)
   const started = performance.now()
   await using folder = await TemporaryFolder.create('turns')
-  const turnsFile = join(folder.path, 'turns.json')
+  const turns = watchTurns ? new WatchedTurns(folder.path) : undefined
   const more: Record<string, string> = {
     ...(fullSyncs === 0 ? {} : { SYNC_PERIOD: '20' }),
-    ...(watchTurns ? { NODE_OPTIONS: `--import=${turnsModule}`, BENCH_TURNS: turnsFile } : {}),
+    ...turns?.settings,
   }
   await using program = await Program.start(['registrar'], { ...settings, ...more }, entry)
   const url = await program.url()
@@ -73,11 +73,7 @@ export async function coldStart(
   const { peakRssBytes } = processUsage(program.process.pid)
   const answer = await consul.get<{ Services: Record<string, FilledService> }>('/v1/catalog/node/k8s-bench')
   const services = Object.values(answer.Services).filter(({ ID }) => /^(pod|node)--/.test(ID))
-  const { time } = await program.logged('listening')
-  program.process.kill('SIGTERM')
-  await program.process.exited
-  const turns = watchTurns ? await readTurns(turnsFile, Date.parse(String(time))) : undefined
-  const most = (of: (turn: Turn) => number): number => Math.max(...(turns?.map(of) ?? [Number.NaN]))
+  const long = await turns?.end(program)
   const expected = kubernetes.pods.length + kubernetes.nodes.length
   if (services.length !== expected) throw new Error(`${services.length} services, expected ${expected}`)
   return {
@@ -85,17 +81,10 @@ export async function coldStart(
     services,
     peakRssMiB: peakRssBytes / 2 ** 20,
     cpuSeconds: cpuMs / 1000,
-    eventLoopMaxMs: most(({ wallMs }) => wallMs),
-    ownTurnMaxMs: most(({ cpuMs }) => cpuMs),
+    eventLoopMaxMs: long === undefined ? Number.NaN : longest(long, 'wallMs'),
+    ownTurnMaxMs: long === undefined ? Number.NaN : longest(long, 'cpuMs'),
     idleSyncSeconds: fullSyncs === 0 ? Number.NaN : (syncs().at(-1) ?? Number.NaN) / 1000,
   }
-}
-
-const turnsModule = fileURLToPath(new URL('../turns.ts', import.meta.url))
-
-async function readTurns(file: string, since: number): Promise<Turn[]> {
-  const turns = JSON.parse(await readFile(file, 'utf8')) as Turn[]
-  return turns.filter(({ began }) => began > since)
 }
 
 /** Writes the same services into another empty Consul by bare transactions, in a process of its own; seconds. */

@@ -1,9 +1,6 @@
-import { setImmediate } from 'node:timers/promises'
 import { errorCode } from '../common/errors.ts'
+import { TimeSlice } from '../common/time-slice.ts'
 import type { NetworkNamespace } from './core/containers.ts'
-
-/** How long the event loop may be held at a time, in milliseconds. */
-const sliceMs = 10
 
 /**
  * Calls `read` for each item and gives the event loop a chance in between, so that no node is too large for /healthz.
@@ -15,12 +12,11 @@ export async function eachInSlices<T>(
   signal: AbortSignal,
   read: (item: T) => void,
 ): Promise<void> {
-  let sliceStart = performance.now()
+  const slice = new TimeSlice()
   for (const item of items) {
-    if (performance.now() - sliceStart > sliceMs) {
-      await setImmediate()
+    if (slice.over) {
+      await slice.next()
       signal.throwIfAborted()
-      sliceStart = performance.now()
     }
     read(item)
   }

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Program } from '../lab/program.ts'
+import type { Turn } from './turns.ts'
+
+const module = fileURLToPath(new URL('turns.ts', import.meta.url))
+
+/** The turns of the event loop of a program that is started with {@link settings}; it costs the program a little. */
+export class WatchedTurns {
+  readonly settings: Readonly<Record<string, string>>
+  readonly #file: string
+
+  constructor(folder: string) {
+    this.#file = join(folder, 'turns.json')
+    this.settings = { NODE_OPTIONS: `--import=${module}`, BENCH_TURNS: this.#file }
+  }
+
+  /** Ends the program. Gives its long turns since it listens: before that there is nobody whom they could keep waiting. */
+  async end(program: Program): Promise<Turn[]> {
+    const { time } = await program.logged('listening')
+    program.process.kill('SIGTERM')
+    await program.process.exited
+    const turns = JSON.parse(await readFile(this.#file, 'utf8')) as Turn[]
+    return turns.filter(({ began }) => began > Date.parse(String(time)))
+  }
+}
+
+/** The most of a figure of any turn, in milliseconds; 0 where all are too short to be noted. */
+export function longest(turns: readonly Turn[], figure: 'wallMs' | 'cpuMs'): number {
+  return Math.max(0, ...turns.map((turn) => turn[figure]))
+}
