@@ -7,11 +7,8 @@ import type { SharedTable } from '../shared-table.ts'
 
 type Protocol = 'tcp' | 'tcp6' | 'udp' | 'udp6'
 
-/** One state of one protocol: how it is labelled, and its figure in the table. */
-interface Figure {
-  readonly label: string
-  readonly of: (sockets: NamespaceSockets) => number
-}
+/** Adds the samples of a namespace. */
+type AddSamples = (family: Family, own: string, sockets: NamespaceSockets) => void
 
 /** cAdvisor's names for the states (container/libcontainer/handler.go and metrics/prometheus.go), in its order. */
 const tcpStates = [
@@ -36,33 +33,36 @@ const udpStates = [
   ['txqueued', 'txQueue'],
 ] as const
 
-function tcpFigures(protocol: 'tcp' | 'tcp6'): Figure[] {
-  return tcpStates.map(([name, state]) => ({
-    label: renderLabels({ tcp_state: name }),
-    of: (sockets) => sockets[protocol][state] ?? 0,
-  }))
+const tcpLabels = tcpStates.map(([name, state]) => ({ label: renderLabels({ tcp_state: name }), state }))
+const udpLabels = udpStates.map(([name, figure]) => ({ label: renderLabels({ udp_state: name }), figure }))
+
+function addTcp(protocol: 'tcp' | 'tcp6'): AddSamples {
+  return (family, own, sockets) => {
+    const counts = sockets[protocol]
+    for (const { label, state } of tcpLabels) family.add(own, counts[state] ?? 0, label)
+  }
 }
 
-function udpFigures(protocol: 'udp' | 'udp6'): Figure[] {
-  return udpStates.map(([name, figure]) => ({
-    label: renderLabels({ udp_state: name }),
-    of: (sockets) => sockets[protocol][figure],
-  }))
+function addUdp(protocol: 'udp' | 'udp6'): AddSamples {
+  return (family, own, sockets) => {
+    const counts = sockets[protocol]
+    for (const { label, figure } of udpLabels) family.add(own, counts[figure], label)
+  }
 }
 
 /** TCP sockets by state. */
 export function tcpCollector(table: SharedTable, labels: LabelMaker): Collector {
-  return usageCollector('tcp', { tcp: tcpFigures('tcp'), tcp6: tcpFigures('tcp6') }, table, labels)
+  return usageCollector('tcp', { tcp: addTcp('tcp'), tcp6: addTcp('tcp6') }, table, labels)
 }
 
 /** UDP sockets, and what waits in them or was dropped. */
 export function udpCollector(table: SharedTable, labels: LabelMaker): Collector {
-  return usageCollector('udp', { udp: udpFigures('udp'), udp6: udpFigures('udp6') }, table, labels)
+  return usageCollector('udp', { udp: addUdp('udp'), udp6: addUdp('udp6') }, table, labels)
 }
 
 function usageCollector(
   name: string,
-  figures: Readonly<Partial<Record<Protocol, readonly Figure[]>>>,
+  protocols: Readonly<Partial<Record<Protocol, AddSamples>>>,
   table: SharedTable,
   labels: LabelMaker,
 ): Collector {
@@ -70,7 +70,7 @@ function usageCollector(
     name,
     async collect(snapshot) {
       const { namespaces } = await table.read(snapshot)
-      return Object.entries(figures).map(([protocol, states]) => {
+      return Object.entries(protocols).map(([protocol, addSamples]) => {
         const family = new Family(
           `container_network_${protocol}_usage_total`,
           'gauge',
@@ -78,9 +78,7 @@ function usageCollector(
         )
         for (const namespace of snapshot.namespaces) {
           const sockets = namespaces.get(namespace.inode)
-          if (sockets === undefined) continue
-          const own = labels.namespace(namespace)
-          for (const { label, of } of states) family.add(own, of(sockets), label)
+          if (sockets !== undefined) addSamples(family, labels.namespace(namespace), sockets)
         }
         return family
       })

@@ -50,8 +50,25 @@ export function tcpHealthCollector({
   }
 }
 
-const directions = { outbound: field.connects, inbound: field.accepts } as const
-const resets = { received: field.resetsReceived, sent: field.resetsSent } as const
+/** A counter, and the labels that tell it from others of its family. */
+interface Counter {
+  readonly at: number
+  readonly label: string
+}
+
+function byDirection(counters: Readonly<Record<string, number>>): Counter[] {
+  return Object.entries(counters).map(([direction, at]) => ({ at, label: renderLabels({ direction }) }))
+}
+
+const directions = byDirection({ outbound: field.connects, inbound: field.accepts })
+const resets = byDirection({ received: field.resetsReceived, sent: field.resetsSent })
+const reasons = failureReasons.map((reason, index): Counter => ({
+  at: field.failures + index,
+  label: renderLabels({ reason }),
+}))
+const rttLabels = Array.from({ length: rttBuckets }, (_, bucket) =>
+  renderLabels({ le: String(rttBounds[bucket] ?? '+Inf') }),
+)
 
 function render(figures: readonly TcpHealthFigures[], labels: LabelMaker): Family[] {
   const opened = new Family(
@@ -103,17 +120,12 @@ function render(figures: readonly TcpHealthFigures[], labels: LabelMaker): Famil
   for (const { owner, counters, ...live } of figures) {
     const own = labels.owner(owner.pod, owner.container)
     const count = (at: number): number => counters[at] ?? 0
-    for (const [direction, at] of Object.entries(directions))
-      opened.add(own, count(at), renderLabels({ direction }))
-    for (const [index, reason] of failureReasons.entries()) {
-      const value = count(field.failures + index)
-      if (value > 0) failures.add(own, value, renderLabels({ reason }))
-    }
-    addTimes(connect, own, connectBounds, counters.subarray(field.connectBuckets), count(field.connectNs))
-    addTimes(lifetime, own, lifetimeBounds, counters.subarray(field.lifetimeBuckets), count(field.lifetimeNs))
+    for (const { at, label } of directions) opened.add(own, count(at), label)
+    for (const { at, label } of reasons) if (count(at) > 0) failures.add(own, count(at), label)
+    addTimes(connect, own, connectBounds, counters, field.connectBuckets, count(field.connectNs))
+    addTimes(lifetime, own, lifetimeBounds, counters, field.lifetimeBuckets, count(field.lifetimeNs))
     retransmits.add(own, count(field.retransmits))
-    for (const [direction, at] of Object.entries(resets))
-      reset.add(own, count(at), renderLabels({ direction }))
+    for (const { at, label } of resets) reset.add(own, count(at), label)
     received.add(own, live.bytesReceived)
     sent.add(own, live.bytesAcked)
     addRtt(rtt, own, live.rtt)
@@ -122,16 +134,19 @@ function render(figures: readonly TcpHealthFigures[], labels: LabelMaker): Famil
   return [opened, failures, connect, lifetime, retransmits, reset, received, sent, rtt, long]
 }
 
-/** A histogram of times, from its first observation on: most containers never connect anywhere. */
+/** A histogram of times whose buckets begin at `from`, from its first observation on: most containers never connect anywhere. */
 function addTimes(
   family: Family,
   own: string,
   bounds: readonly number[],
-  buckets: Float64Array,
+  counters: Float64Array,
+  from: number,
   sumNs: number,
 ): void {
-  const used = buckets.subarray(0, bounds.length + 1)
-  if (used.some((value) => value > 0)) family.addHistogram(own, bounds, used, sumNs / 1e9)
+  const end = from + bounds.length + 1
+  let at = from
+  while (at < end && counters[at] === 0) at += 1
+  if (at < end) family.addHistogram(own, bounds, counters.subarray(from, end), sumNs / 1e9)
 }
 
 /** Cumulative as a histogram's buckets, so that histogram_quantile() reads them, but a gauge: connections come and go. */
@@ -140,7 +155,6 @@ function addRtt(family: Family, own: string, rtt: Uint32Array): void {
   if (!rtt.some((value) => value > 0)) return
   for (let bucket = 0; bucket < rttBuckets; bucket += 1) {
     count += rtt[bucket] ?? 0
-    const bound = rttBounds[bucket]
-    family.add(own, count, renderLabels({ le: bound === undefined ? '+Inf' : String(bound) }))
+    family.add(own, count, rttLabels[bucket])
   }
 }

@@ -110,7 +110,8 @@ function look(
   const cgroupOf: (number | undefined)[] = []
   let [last, distinct] = [-1, true]
   for (let row = from; row < to; row += 1) {
-    const [cgroupId, state] = [cgroups[row] ?? 0, states[row] ?? 0]
+    const cgroupId = cgroups[row] ?? 0
+    const state = states[row] ?? 0
     const index = indexOf(cgroupId)
     if (index !== last) owners.add(index)
     last = index

@@ -98,8 +98,13 @@ class NamespaceOfTable implements NamespaceSockets {
   }
 
   #udp(half: 0 | 1): UdpFigures {
+    const { udp } = this.#table
     const at = (this.#index * 2 + half) * udpFields
-    const [sockets = 0, drops = 0, rxQueue = 0, txQueue = 0] = this.#table.udp.subarray(at, at + udpFields)
-    return { sockets, drops, rxQueue, txQueue }
+    return {
+      sockets: udp[at] ?? 0,
+      drops: udp[at + 1] ?? 0,
+      rxQueue: udp[at + 2] ?? 0,
+      txQueue: udp[at + 3] ?? 0,
+    }
   }
 }
