@@ -13,7 +13,7 @@ import { missingFor, prepare, unpackedEnvironment } from '../lab/needs.ts'
 import { Process } from '../lab/process.ts'
 import { processUsage } from '../lab/process-usage.ts'
 import { entry, Program } from '../lab/program.ts'
-import { runIperf, startIperfServer } from '../lab/traffic.ts'
+import { runIperf, startIperfServer } from '../lab/iperf.ts'
 import { waitFor } from '../lab/wait.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
 

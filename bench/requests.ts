@@ -11,9 +11,9 @@ import { pacedRequests } from '../lab/paced-requests.ts'
 import { waitFor } from '../lab/wait.ts'
 import { WatchedCgroup } from '../lab/watched-cgroup.ts'
 import { silentLogger } from '../src/common/logger.ts'
-import { RequestReader, type RequestHooks, type RequestReading } from '../src/exporter/ebpf/request-reader.ts'
-import { EbpfWorker } from '../src/exporter/ebpf/worker-client.ts'
+import { RequestReader } from '../src/exporter/ebpf/request-reader.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
+import { WatchedRequests } from './watched-requests.ts'
 
 const steady = { requestsPerSecond: 20_000, seconds: 2, rounds: 12 }
 /** Before each of them: an exporter runs for days, a reader that was just started is still being compiled. */
@@ -190,7 +190,7 @@ async function measureUnchosen({ cgroup, others }: Scene): Promise<BenchResult> 
   for (let round = 0; round < 12; round += 1) {
     plain.push(await cheapest())
     for (const hooks of ['socket', 'syscall'] as const) {
-      await using _watching = await Watching.start(others, { hooks })
+      await using _watching = await WatchedRequests.start(others, { hooks })
       beside[hooks].push(await cheapest())
     }
   }
@@ -274,7 +274,7 @@ interface Scene {
   readonly others: WatchedCgroup
   /** For files of servers. */
   readonly folder: string
-  /** See WatchingOptions. */
+  /** As of {@link WatchedRequests.start}. */
   readonly cpuShare?: number
   /** A load before each that is measured. */
   readonly warmUp?: () => Promise<Load>
@@ -301,7 +301,9 @@ async function measure(
   load: () => Promise<Load>,
 ): Promise<Run> {
   await using watching =
-    way === 'plain' ? undefined : await Watching.start(way === 'watched' ? cgroup : others, { cpuShare })
+    way === 'plain'
+      ? undefined
+      : await WatchedRequests.start(way === 'watched' ? cgroup : others, { cpuShare })
   const warmed = (await warmUp?.())?.done ?? 0
   const before = { server: cgroup.cpuNs(), reader: process.cpuUsage() }
   const done = await load()
@@ -315,71 +317,13 @@ async function measure(
   }
 }
 
-/** See RequestReaderOptions. @default as exporters have them */
-interface WatchingOptions {
-  readonly cpuShare?: number | undefined
-  readonly hooks?: RequestHooks
-}
-
-/** The programs and their reader, as the exporter runs them: in a thread of their own. */
-class Watching implements AsyncDisposable {
-  readonly #worker = new EbpfWorker(silentLogger)
-
-  static async start(
-    cgroup: WatchedCgroup,
-    { cpuShare = 0.1, hooks = 'auto' }: WatchingOptions = {},
-  ): Promise<Watching> {
-    const watching = new Watching()
-    const options = { libbpf: libbpfFile(), maxSeries: 2_000, maxConnections: 20_000, cpuShare, hooks }
-    await watching.#worker.call('openRequests', options)
-    await watching.#worker.call('watchRequests', {
-      cgroups: [{ cgroupId: cgroup.id, owner: 'it' }],
-      libraries: [],
-    })
-    return watching
-  }
-
-  /** What was counted, HTTP and gRPC. */
-  async read(): Promise<RequestReading> {
-    const readings = await Promise.all(
-      [false, true].map((calls) => this.#worker.call('readRequests', { calls })),
-    )
-    const [http, rpc] = readings
-    if (http === undefined || rpc === undefined) throw new Error('no reading')
-    return { ...http, series: [...http.series, ...rpc.series] }
-  }
-
-  /** Waits a moment for the last ones of `expected`, but takes what is there. */
-  async until(expected: number): Promise<{ counted: number; sampledOut: number; lost: number }> {
-    let last = { counted: 0, sampledOut: 0, lost: 0 }
-    await waitFor(
-      'all requests',
-      async () => {
-        const { series, sampledOut, lost } = await this.read()
-        last = { counted: countOf(series), sampledOut, lost }
-        return last.counted >= expected
-      },
-      { timeoutMs: 1_000 },
-    ).catch(() => undefined)
-    return last
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#worker[Symbol.asyncDispose]()
-  }
-}
-
-function countOf(series: RequestReading['series']): number {
-  return series.reduce((total, { buckets }) => total + buckets.reduce((all, value) => all + value, 0), 0)
-}
-
 /** Requests of different outcomes at a moderate rate: how many have the status that nginx logged for their path. */
 async function countAccurately(
   { cgroup }: Scene,
   port: number,
   accessLog: string,
 ): Promise<{ served: number; counted: number }> {
-  await using watching = await Watching.start(cgroup)
+  await using watching = await WatchedRequests.start(cgroup)
   const paths = ['/', '/status/s201', '/status/s404', '/status/s500', '/users/1/posts']
   const { done } = await loadHttp(port, { ...accurate, paths })
   await watching.until(done)

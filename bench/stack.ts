@@ -8,9 +8,11 @@
 import { cpus } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Containerd } from '../lab/containerd.ts'
-import { IperfServer, IperfStream, type IperfOptions } from '../lab/iperf.ts'
+import { startIperfServer, startIperfStream, type IperfOptions } from '../lab/iperf.ts'
 import { libbpfFile, missingFor, prepare } from '../lab/needs.ts'
 import { BareNamespaces, interfaceCounters, networkNamespace } from '../lab/network-namespace.ts'
+import type { Process } from '../lab/process.ts'
+import { processUsage } from '../lab/process-usage.ts'
 import { silentLogger } from '../src/common/logger.ts'
 import { StackReader } from '../src/exporter/ebpf/stack-reader.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
@@ -52,7 +54,7 @@ export async function stack(): Promise<BenchResult> {
   const [otherPid] = others.pids
   if (serverPid === undefined || clientPid === undefined || otherPid === undefined)
     throw new Error('no process')
-  await using receiver = await IperfServer.start(serverPid)
+  await using receiver = await startIperfServer(serverPid)
   using reader = new StackReader({ log: silentLogger, libbpf: libbpfFile() })
   const scene = { receiver, reader, serverPid, otherPid }
   const loopback: Path = { pid: serverPid, address: '127.0.0.1', interfaceName: 'lo' }
@@ -110,7 +112,7 @@ export async function stack(): Promise<BenchResult> {
 }
 
 interface Scene {
-  readonly receiver: IperfServer
+  readonly receiver: Process
   readonly reader: StackReader
   readonly serverPid: number
   readonly otherPid: number
@@ -126,10 +128,11 @@ async function inTurn(
     watched: [networkNamespace(serverPid)],
     'another watched': [networkNamespace(otherPid)],
   }
-  await using sender = await IperfStream.start(pid, address, options)
+  await using sender = await startIperfStream(pid, address, options)
+  const cpuMs = (): number => processUsage(sender.pid).cpuMs + processUsage(receiver.pid).cpuMs
   const now = (): { bytes: number; packets: number; cpuMs: number; atMs: number } => {
     const { receiveBytes: bytes, receivePackets: packets } = interfaceCounters(serverPid, interfaceName)
-    return { bytes, packets, cpuMs: sender.cpuMs + receiver.cpuMs, atMs: performance.now() }
+    return { bytes, packets, cpuMs: cpuMs(), atMs: performance.now() }
   }
   const windows: Window[] = []
   const measure = async (way: Way): Promise<void> => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Containerd, type LabPod } from '../../../lab/containerd.ts'
-import { datagram, runIperf, sendDatagrams, startIperfServer } from '../../../lab/traffic.ts'
+import { runIperf, startIperfServer } from '../../../lab/iperf.ts'
+import { datagram, sendDatagrams } from '../../../lab/traffic.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { CapturingExporter } from '../../support/capture.ts'

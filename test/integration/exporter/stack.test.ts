@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { Containerd, type ContainerSpec } from '../../../lab/containerd.ts'
-import { IperfServer, IperfStream } from '../../../lab/iperf.ts'
+import { startIperfServer, startIperfStream } from '../../../lab/iperf.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
 import {
   BareNamespaces,
@@ -185,10 +185,10 @@ describeWith(['root', 'bpf', 'iperf3'], 'the reader of the network stack', () =>
     await using namespaces = await BareNamespaces.create(1)
     const [pid = 0] = namespaces.pids
     await run('nsenter', ['--target', String(pid), '--net', 'ip', 'link', 'set', 'lo', 'up'])
-    await using _server = await IperfServer.start(pid)
+    await using _server = await startIperfServer(pid)
     reader.watch([networkNamespace(pid)])
 
-    await using _stream = await IperfStream.start(pid, '127.0.0.1')
+    await using _stream = await startIperfStream(pid, '127.0.0.1')
     await waitFor('a packet to meet a process that reads', () => stagesOf(reader)['receive backlog']?.packets)
 
     expect(stagesOf(reader)['receive ip']?.packets).toBeGreaterThan(0)
