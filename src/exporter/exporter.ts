@@ -58,6 +58,9 @@ import { WritableLayers } from './writable-layers.ts'
 /** Collectors that need the socket table: without them no eBPF program is loaded for it. */
 const ofTable: ReadonlySet<CollectorName> = new Set(['connections', 'tcp', 'udp', 'tcp_health'])
 
+/** The collector that must be begun before all others: see tcpHealthCollector. */
+const first: CollectorName = 'tcp_health'
+
 /** Composition root of MODE=exporter: owns everything that the mode opens. */
 export async function startExporter(
   config: ExporterConfig,
@@ -224,7 +227,9 @@ export async function startExporter(
     grpc: () => observer && grpcCollector({ observer, onReading: ofRequests }),
   }
   const scraper = new Scraper({
-    collectors: [...new Set(config.collectors)].flatMap((name) => collectors[name]() ?? []),
+    collectors: [...new Set(config.collectors)]
+      .toSorted((one, other) => Number(other === first) - Number(one === first))
+      .flatMap((name) => collectors[name]() ?? []),
     snapshot: () => containers.refresh(),
     log,
   })

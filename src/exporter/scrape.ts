@@ -24,6 +24,7 @@ interface Collected {
 export interface Collection extends Collected, Disposable {}
 
 export interface ScraperOptions {
+  /** Begun in this order. */
   readonly collectors: readonly Collector[]
   readonly snapshot: () => Promise<Snapshot>
   readonly log: Logger

@@ -15,7 +15,7 @@ import type { NestedCgroups } from '../nested-cgroups.ts'
 import type { SharedTable } from '../shared-table.ts'
 
 export interface TcpHealthCollectorOptions {
-  readonly source: TcpHealthSource
+  readonly source: Pick<TcpHealthSource, 'read'>
   /** Gives the round-trip times and bytes of open connections, when it is read with eBPF. */
   readonly table: SharedTable
   readonly labels: LabelMaker
@@ -24,7 +24,12 @@ export interface TcpHealthCollectorOptions {
   readonly onReading: (connections: number, lost: number) => void
 }
 
-/** How connections of each container begin, fare and end. What each metric answers: docs/ebpf.md. */
+/**
+ * How connections of each container begin, fare and end. What each metric answers: docs/ebpf.md.
+ *
+ * Before any other that reads the table: the sums of those that ended are then read first. A connection that ends in between
+ * is then in neither, which the next reading makes good; in the other order its bytes would count twice.
+ */
 export function tcpHealthCollector({
   source,
   table,
@@ -37,9 +42,14 @@ export function tcpHealthCollector({
   return {
     name: 'tcp_health',
     async collect(snapshot, signal) {
-      const { rows, long, connections, lost } = await source.read(forget, signal)
-      forget = []
-      const { live } = await table.read(snapshot)
+      // Both at once: whoever asks for the table later than the other collectors gets one of its own.
+      const [{ rows, long, connections, lost }, { live }] = await Promise.all([
+        source.read(forget, signal).then((reading) => {
+          forget = []
+          return reading
+        }),
+        table.read(snapshot),
+      ])
       nested.learn(snapshot.containers, [...rows.cgroupId, ...(live?.cgroupId ?? [])])
       const owners = new SocketOwners(snapshot, nested.resolve)
       const { figures, forgotten } = totals.update({ rows, long, live }, owners, performance.now())
