@@ -185,7 +185,7 @@ export async function startExporter(
       }),
     tcp: () => tcpCollector(table, labels),
     udp: () => udpCollector(table, labels),
-    sockstat: () => sockstatCollector(ofNamespaces),
+    sockstat: () => sockstatCollector({ ...ofNamespaces, table }),
     advtcp: () => advtcpCollector(ofNamespaces),
     network: () => networkCollector(ofNamespaces),
     resources: () => resourcesCollector(ofContainers),

@@ -39,6 +39,11 @@ export class SharedTable {
     return this.#reading
   }
 
+  /** Whether it is read anew for each scrape. */
+  get readsEachTime(): boolean {
+    return this.#source.name === 'ebpf'
+  }
+
   /** The last table; undefined before the first. */
   get latest(): SocketTable | undefined {
     return this.#last?.table

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { DetailedSocketRow } from '../../src/exporter/core/decode-socket-rows.ts'
 import { tcpState } from '../../src/exporter/core/socket-table.ts'
-import type { SocketTableReader } from '../../src/exporter/ebpf/socket-table-reader.ts'
+import type { SocketFields, SocketTableReader } from '../../src/exporter/ebpf/socket-table-reader.ts'
 
 /** `tcp 4 0a010203:80 0a010203:40000 state 1 tx 0 rx 5 uid 0 drops 0`, sorted: proc(5), /proc/net/tcp and the like. */
 export function procSockets(pid: number): string[] {
@@ -35,8 +35,8 @@ function describeProcLine(file: string, fields: readonly string[]): string {
 }
 
 /** Every socket of the node, by a pass. */
-export function socketRows(reader: SocketTableReader): DetailedSocketRow[] {
-  const { rows, pass } = reader.read()
+export function socketRows(reader: SocketTableReader, fields: SocketFields = 'all'): DetailedSocketRow[] {
+  const { rows, pass } = reader.read(fields)
   return Array.from({ length: pass.rows }, (_, index) => {
     const row = new DetailedSocketRow()
     rows.read(index, row)

@@ -17,7 +17,7 @@ struct socket_pass pass;
 
 static __always_inline void read_owner(struct socket_row *row, struct sock *owner)
 {
-	if (pass.details)
+	if (pass.asked & READ_DETAILS)
 		row->uid = READ(owner, sk_uid.val);
 	struct cgroup *cgroup = READ(owner, sk_cgrp_data.cgroup);
 	struct kernfs_node *node = READ(KERNEL(cgroup, cgroup), kn);
@@ -40,17 +40,20 @@ static __always_inline void read_addresses(struct socket_row *row, struct sock *
 	}
 }
 
-static __always_inline void read_tcp(struct socket_row *row, struct sock *sk)
+static __always_inline void read_live(struct socket_row *row, struct tcp_sock *tcp)
 {
-	struct tcp_sock *tcp = KERNEL(tcp_sock, sk);
+	row->srtt_us = READ(tcp, srtt_us) >> 3; /* kept in eighths */
+	row->bytes_acked = READ(tcp, bytes_acked);
+	row->bytes_received = READ(tcp, bytes_received);
+}
+
+static __always_inline void read_queues(struct socket_row *row, struct tcp_sock *tcp)
+{
 	__s32 unread = READ(tcp, rcv_nxt) - READ(tcp, copied_seq);
 
 	row->rx_queue = unread > 0 ? unread : 0; /* the two are read at different moments */
 	row->tx_queue = READ(tcp, write_seq) - READ(tcp, snd_una);
-	row->srtt_us = READ(tcp, srtt_us) >> 3; /* kept in eighths */
 	row->losses = READ(tcp, total_retrans);
-	row->bytes_acked = READ(tcp, bytes_acked);
-	row->bytes_received = READ(tcp, bytes_received);
 }
 
 static __always_inline __u32 udp_drops(struct sock *sk)
@@ -92,7 +95,8 @@ static __always_inline bool append(__u64 address, __u32 protocol)
 	row->family = family == AF_INET ? 4 : 6;
 	row->protocol = protocol;
 	row->state = READ(sk, __sk_common.skc_state);
-	row->reserved = 0;
+	row->partial = protocol == IPPROTO_TCP &&
+		(row->state == TCP_TIME_WAIT || row->state == TCP_NEW_SYN_RECV);
 	row->local_port = READ(sk, __sk_common.skc_num);
 	row->remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
 	struct net *net = READ(sk, __sk_common.skc_net.net);
@@ -115,14 +119,19 @@ static __always_inline bool append(__u64 address, __u32 protocol)
 		read_owner(row, KERNEL(sock, listener));
 	} else {
 		read_owner(row, sk);
-		if (!pass.details)
-			return true;
 		if (row->state == TCP_LISTEN) {
-			row->rx_queue = READ(sk, sk_ack_backlog);
-			row->tx_queue = READ(sk, sk_max_ack_backlog);
-		} else {
-			read_tcp(row, sk);
+			if (pass.asked & READ_DETAILS) {
+				row->rx_queue = READ(sk, sk_ack_backlog);
+				row->tx_queue = READ(sk, sk_max_ack_backlog);
+			}
+			return true;
 		}
+		struct tcp_sock *tcp = KERNEL(tcp_sock, sk);
+
+		if (pass.asked & READ_LIVE)
+			read_live(row, tcp);
+		if (pass.asked & READ_DETAILS)
+			read_queues(row, tcp);
 	}
 	return true;
 }

@@ -22,7 +22,7 @@ int read_sockets(__u64 *arguments)
 		__builtin_memset(&pass, 0, sizeof(pass));
 		pass.init_namespace = (__u64)find_init_namespace();
 	}
-	pass.details = !!(arguments[0] & READ_DETAILS);
+	pass.asked = arguments[0] & (READ_DETAILS | READ_LIVE);
 	struct net *init = (struct net *)pass.init_namespace;
 	if (!init) {
 		pass.status = PASS_NO_NAMESPACES;

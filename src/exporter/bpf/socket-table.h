@@ -24,7 +24,7 @@ struct socket_row {
 	__u8 state; /* include/net/tcp_states.h; TCP_NEW_SYN_RECV as such */
 	__u8 family; /* 4 or 6 */
 	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 reserved;
+	__u8 partial; /* TCP: 1 for a request or TIME_WAIT socket, of which the kernel keeps only a part */
 };
 _Static_assert(sizeof(struct socket_row) == 88, "socket_row: change core/decode-socket-rows.ts too");
 _Static_assert(__builtin_offsetof(struct socket_row, netns) == 32, "socket_row.netns");
@@ -43,13 +43,16 @@ struct socket_pass {
 	__u32 namespaces; /* seen */
 	__u32 private_tables; /* of namespaces that have a table of their own */
 	__u16 status;
-	__u16 details; /* whether rows have uid, and for TCP queues, srtt, losses and bytes: they cost a third more */
+	__u16 asked; /* READ_LIVE, READ_DETAILS */
 	__u64 init_namespace; /* address, for the program itself */
 };
 _Static_assert(sizeof(struct socket_pass) == 56, "socket_pass: change core/decode-socket-rows.ts too");
 _Static_assert(__builtin_offsetof(struct socket_pass, phase) == 32, "socket_pass.phase");
 
-/* What a run is asked for. */
-enum socket_read { READ_START = 1, READ_DETAILS = 2 };
+/*
+ * What a run is asked for. Each part lies on other cache lines of a socket, and it is these that a pass waits for. Without
+ * READ_DETAILS rows have no uid, and those of TCP neither queues nor losses; without READ_LIVE no srtt and no bytes.
+ */
+enum socket_read { READ_START = 1, READ_DETAILS = 2, READ_LIVE = 4 };
 enum socket_pass_phase { PHASE_CONNECTIONS, PHASE_LISTENERS, PHASE_UDP, PHASE_PRIVATE, PHASE_DONE };
 enum socket_pass_status { PASS_OK, PASS_NO_NAMESPACES };

@@ -83,6 +83,7 @@ export class SocketRows {
       const state = kind & 255
       const family = ((kind >>> 8) & 255) === 4 ? 4 : 6
       const remote = at + word.remote
+      if (kind >>> 24 !== 0) table.addPartial(namespace, family)
       const loopback = isLoopback(words, family, at + word.local) && isLoopback(words, family, remote)
       const first = words[remote] ?? 0
       if (family === 4) {

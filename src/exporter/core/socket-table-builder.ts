@@ -5,6 +5,7 @@ import { GroupMemory, Groups, stride } from './groups.ts'
 import { NumberSet } from './number-set.ts'
 import { Scratch } from './scratch.ts'
 import {
+  partial,
   stateCount,
   tcpState,
   udpFields,
@@ -124,6 +125,12 @@ export class SocketTableBuilder {
     buffer[at + 7] = cgroupLow
     buffer[at + 8] = cgroupHigh
     this.#buffered += 1
+  }
+
+  /** Counts a TCP socket that is added too: see {@link partial}. */
+  addPartial(inode: number, family: number): void {
+    const at = (this.#index(inode) * 2 + (family === 4 ? 0 : 1)) * stateCount + partial
+    this.#states[at] = (this.#states[at] ?? 0) + 1
   }
 
   /** The table of all that was added. The builder is used up. */

@@ -24,8 +24,13 @@ export const tcpState = {
   newSynRecv: 12,
 } as const
 
-/** Length of the state counts: indices 1 to 11 are used. */
+/** Length of the state counts: indices 1 to 11 are states, and see {@link partial}. */
 export const stateCount = 12
+/**
+ * Index of {@link NamespaceSockets.tcp} of how many of them the kernel does not count as in use: request and TIME_WAIT sockets,
+ * of which it keeps only a part. Only from eBPF.
+ */
+export const partial = 0
 /** Length of {@link UdpFigures}. */
 export const udpFields = 4
 

@@ -28,6 +28,12 @@ const firstRows = 65_536
 /** The buffer's last size in rows: 352 MiB. A node with more sockets is an error, not a table that is cut short. */
 const mostRows = 4_194_304
 
+/**
+ * What of a socket is read, besides who talks to whom, its state and its cgroup: nothing; what {@link LiveTcpBuilder} takes,
+ * which is the round-trip time and the bytes of TCP; or also its user, and for TCP its queues and segments sent again.
+ */
+export type SocketFields = 'few' | 'live' | 'all'
+
 export interface SocketReadout {
   /** `pass.rows` of them. */
   readonly rows: SocketRows
@@ -64,17 +70,16 @@ export class SocketTableReader implements Disposable {
   /**
    * Reads the table. The buffer grows, and the table is read again, when it was too small.
    *
-   * @param details whether rows shall have what costs more to read: owner, queues, and for TCP round-trip time, segments
-   *   sent again and bytes. @default true
+   * @param fields what of each socket is read. @default all
    * @returns where the pass ended, and its rows, which are valid until the next call
    * @throws BpfError
    */
-  read(details = true): SocketReadout {
+  read(fields: SocketFields = 'all'): SocketReadout {
     let loaded = (this.#loaded ??= this.#load(this.#options.rows ?? firstRows))
-    let pass = run(loaded, details)
+    let pass = run(loaded, fields)
     while (pass.rows > loaded.capacity) {
       loaded = this.#grow(pass.rows)
-      pass = run(loaded, details)
+      pass = run(loaded, fields)
     }
     return { rows: loaded.rows, pass }
   }
@@ -121,15 +126,17 @@ export class SocketTableReader implements Disposable {
   }
 }
 
-/** READ_START and READ_DETAILS of socket-table.h. */
-const command = { start: 1n, details: 2n } as const
+/** READ_START of socket-table.h. */
+const readStart = 1n
+/** READ_DETAILS and READ_LIVE of socket-table.h. */
+const commands: Readonly<Record<SocketFields, bigint>> = { few: 0n, live: 4n, all: 6n }
 
 /** One pass, slice by slice. */
-function run({ program, pass }: Loaded, details: boolean): SocketPass {
+function run({ program, pass }: Loaded, fields: SocketFields): SocketPass {
   const key = new Uint8Array(4)
   const value = new Uint8Array(socketPassSize)
-  const each = details ? command.details : 0n
-  for (let start: bigint = command.start; ; start = 0n) {
+  const each = commands[fields]
+  for (let start = readStart; ; start = 0n) {
     program.run([start | each])
     pass.lookup(key, value)
     const state = decodeSocketPass(value)

@@ -52,7 +52,7 @@ const handlers: { readonly [N in CallName]: (given: Calls[N]['given']) => Calls[
   },
   readSockets: ({ namespaces, options, spare }): SocketReading => {
     const live = options.live === true ? new LiveTcpBuilder() : undefined
-    const { rows, pass } = opened(sockets).read(live !== undefined)
+    const { rows, pass } = opened(sockets).read(live === undefined ? 'few' : 'live')
     const builder = new SocketTableBuilder(options, pass.rows, tableMemory)
     for (const inode of namespaces) builder.namespace(inode)
     rows.addTo(builder, live, pass.rows)

@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import { expect, it } from 'vitest'
 import { silentLogger } from '../../../src/common/logger.ts'
+import { readSummary } from '../../../src/exporter/collectors/sockstat.ts'
+import { DetailedSocketRow } from '../../../src/exporter/core/decode-socket-rows.ts'
+import { summarizeWithTable } from '../../../src/exporter/core/socket-summary.ts'
 import { SocketTableBuilder } from '../../../src/exporter/core/socket-table-builder.ts'
-import { tcpState } from '../../../src/exporter/core/socket-table.ts'
-import { SocketTableReader } from '../../../src/exporter/ebpf/socket-table-reader.ts'
+import { partial, tcpState, type SocketTable } from '../../../src/exporter/core/socket-table.ts'
+import { SocketTableReader, type SocketFields } from '../../../src/exporter/ebpf/socket-table-reader.ts'
+import { Procfs } from '../../../src/exporter/procfs.ts'
 import { libbpfFile } from '../../../lab/needs.ts'
 import { SocketHolder } from '../../../lab/network-namespace.ts'
 import { Process } from '../../../lab/process.ts'
@@ -24,6 +29,13 @@ function passSockets(reader: SocketTableReader, namespace: number): string[] {
 /** How many TIME_WAIT sockets the kernel counts in the namespace of a process: proc(5), net/sockstat. */
 function timeWaitOf(pid: number): number {
   return Number(/^TCP: .* tw (\d+) /m.exec(readFileSync(`/proc/${pid}/net/sockstat`, 'utf8'))?.[1])
+}
+
+function tableOfPass(reader: SocketTableReader, fields: SocketFields): SocketTable {
+  const { rows, pass } = reader.read(fields)
+  const builder = new SocketTableBuilder({}, pass.rows)
+  rows.addTo(builder, undefined, pass.rows)
+  return builder.finish()
 }
 
 const usual = { log: silentLogger, libbpf: libbpfFile() }
@@ -115,16 +127,56 @@ describeWith(['root', 'bpf'], 'the socket table of one eBPF pass', () => {
     using reader = new SocketTableReader(usual)
 
     const before = timeWaitOf(holder.pid)
-    const { rows, pass } = reader.read(false)
-    const builder = new SocketTableBuilder({ inboundPorts: true }, pass.rows)
-    rows.addTo(builder, undefined, pass.rows)
+    const table = tableOfPass(reader, 'few')
     const after = timeWaitOf(holder.pid)
 
-    const seen = builder.finish().namespaces.get(holder.namespace)?.tcp[tcpState.timeWait] ?? 0
+    const seen = table.namespaces.get(holder.namespace)?.tcp[tcpState.timeWait] ?? 0
     expect(before).toBeGreaterThan(kept * 0.9)
     expect(before).toBeLessThanOrEqual(kept)
     expect(seen).toBeLessThanOrEqual(before)
     expect(seen).toBeGreaterThanOrEqual(after)
+  })
+
+  it('tells what net/snmp and net/sockstat6 tell', async () => {
+    await using holder = await SocketHolder.states()
+    using reader = new SocketTableReader(usual)
+    const procfs = Procfs.trusted('/proc')
+
+    const sockets = await waitFor('two equal readings of /proc', () => {
+      const before = readSummary(procfs, holder.pid)
+      const own = tableOfPass(reader, 'few').namespaces.get(holder.namespace)
+      const sockstat = procfs.text(holder.pid, 'net/sockstat')
+      if (own === undefined || !isDeepStrictEqual(readSummary(procfs, holder.pid), before)) return undefined
+      expect(summarizeWithTable(sockstat, own)).toEqual(before)
+      return own
+    })
+
+    for (const { [partial]: parts = 0, [tcpState.closeWait]: closing = 0 } of [sockets.tcp, sockets.tcp6]) {
+      expect(parts).toBeGreaterThan(0)
+      expect(closing).toBeGreaterThan(0)
+    }
+    expect(sockets.udp6.sockets).toBeGreaterThan(0)
+  })
+
+  it('reads of each socket what is asked for, and the rest all the same', async () => {
+    await using holder = await SocketHolder.states()
+    using reader = new SocketTableReader(usual)
+    const own = (fields: SocketFields): DetailedSocketRow[] =>
+      socketRows(reader, fields).filter((row) => row.namespace === holder.namespace)
+    const isTcp = ({ protocol }: DetailedSocketRow): boolean => protocol === 'tcp'
+    const without = (rows: readonly DetailedSocketRow[], figures: Partial<DetailedSocketRow>): object[] =>
+      rows.filter(isTcp).map((row) => Object.assign(new DetailedSocketRow(), row, figures))
+    const details = { uid: 0, rxQueue: 0, txQueue: 0, retransmits: 0 }
+    const open = { srttUs: 0, bytesAcked: 0, bytesReceived: 0 }
+
+    await waitFor('sockets that stand still', () => {
+      const [all, live, few, again] = [own('all'), own('live'), own('few'), own('all')]
+      if (!isDeepStrictEqual(all, again)) return undefined
+      expect(live.filter(isTcp)).toEqual(without(all, details))
+      expect(few.filter(isTcp)).toEqual(without(live, open))
+      expect(all.some(({ bytesReceived, srttUs }) => bytesReceived > 0 && srttUs > 0)).toBe(true)
+      return true
+    })
   })
 
   it('can be loaded twice', async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { sockstatCollector } from '../../../src/exporter/collectors/sockstat.ts'
 import { tcpCollector } from '../../../src/exporter/collectors/socket-usage.ts'
 import { tcpHealthCollector } from '../../../src/exporter/collectors/tcp-health.ts'
 import { joinTcpHealth } from '../../../src/exporter/core/decode-tcp-health.ts'
@@ -6,6 +7,7 @@ import { LabelMaker } from '../../../src/exporter/core/labels.ts'
 import type { SocketTable } from '../../../src/exporter/core/socket-table.ts'
 import { Cgroupfs } from '../../../src/exporter/cgroupfs.ts'
 import { NestedCgroups } from '../../../src/exporter/nested-cgroups.ts'
+import { Procfs } from '../../../src/exporter/procfs.ts'
 import { SharedTable } from '../../../src/exporter/shared-table.ts'
 
 const snapshot = { containers: [], namespaces: [] }
@@ -32,9 +34,11 @@ it('lets a scrape read the table once, after the sums of connections that ended'
     },
   }
   const nested = new NestedCgroups(new Cgroupfs('/sys/fs/cgroup'))
+  const onSkipped = (): undefined => undefined
   const collectors = [
     tcpHealthCollector({ source: health, table, labels, nested, onReading: () => undefined }),
     tcpCollector(table, labels),
+    sockstatCollector({ procfs: Procfs.trusted('/proc'), table, labels, onSkipped }),
   ]
 
   for (let scrape = 0; scrape < 2; scrape += 1)
