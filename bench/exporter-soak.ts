@@ -2,6 +2,9 @@
  * `npm run bench -- exporter-soak`: the exporter's memory over 1,000 scrapes of a node whose containers change every second,
  * how long /healthz waits meanwhile, and then a pod with 200,000 sockets. Needs root; takes six minutes. BENCH_PODS, BENCH_SCRAPES
  * and BENCH_SOCKETS (those of the one pod) make it smaller.
+ *
+ * containerd, runc and this client compete with the program for the same two processors; a node with 300 pods has more. So the
+ * longest turn of the event loop is told as it was, and without the time in which the program could have run but had no processor.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { mapConcurrent } from '../src/common/concurrent.ts'
@@ -14,7 +17,7 @@ import { processUsage } from '../lab/process-usage.ts'
 import { Program } from '../lab/program.ts'
 import { waitFor } from '../lab/wait.ts'
 import type { BenchResult, BenchRow } from './result.ts'
-import { longest, WatchedTurns } from './watched-turns.ts'
+import { longest, longestUnqueued, WatchedTurns } from './watched-turns.ts'
 
 const pods = Number(process.env['BENCH_PODS'] ?? 300)
 const scrapes = Number(process.env['BENCH_SCRAPES'] ?? 1_000)
@@ -91,9 +94,15 @@ export async function exporterSoak(): Promise<BenchResult> {
   add('RSS', one, processUsage(exporter.process.pid).rssBytes / 2 ** 20, 'MiB')
   const turns = await watched.end(exporter)
   const eventLoopMaxMs = longest(turns, 'wallMs')
+  const eventLoopUnqueuedMaxMs = longestUnqueued(turns)
   const ownTurnMaxMs = longest(turns, 'cpuMs')
-  add('longest turn of the event loop', 'all of the above', eventLoopMaxMs, 'ms')
-  add('most CPU time of its own in one turn', 'all of the above', ownTurnMaxMs, 'ms')
+  const whole = turns.find(({ wallMs }) => wallMs === eventLoopMaxMs)
+  const all = 'all of the above'
+  add('longest turn of the event loop', all, eventLoopMaxMs, 'ms')
+  add('of that, waiting for a processor', all, whole?.queuedMs ?? 0, 'ms')
+  add('of that, processors taken by the host', all, whole?.stolenMs ?? 0, 'ms')
+  add('longest turn, without waiting for a processor', all, eventLoopUnqueuedMaxMs, 'ms')
+  add('most CPU time of its own in one turn', all, ownTurnMaxMs, 'ms')
   return {
     rows,
     ratios: {
@@ -102,6 +111,7 @@ export async function exporterSoak(): Promise<BenchResult> {
       healthzMaxMs: waits.max,
       healthzMaxMs200k: manyWaits.max,
       eventLoopMaxMs,
+      eventLoopUnqueuedMaxMs,
       ownTurnMaxMs,
     },
   }

@@ -30,3 +30,11 @@ export class WatchedTurns {
 export function longest(turns: readonly Turn[], figure: 'wallMs' | 'cpuMs'): number {
   return Math.max(0, ...turns.map((turn) => turn[figure]))
 }
+
+/**
+ * The longest turn without its time in the queue of a processor, behind other programs or other threads of its own: what it would
+ * have taken with a processor to itself. What the kernel or another thread kept it waiting for is in it.
+ */
+export function longestUnqueued(turns: readonly Turn[]): number {
+  return Math.max(0, ...turns.map(({ wallMs, queuedMs }) => wallMs - queuedMs))
+}

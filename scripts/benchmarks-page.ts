@@ -66,6 +66,7 @@ const benchmarks: readonly Benchmark[] = [
       rssMiBAfterChurn: ['memory after 1,000 scrapes, MiB', '≤ 160'],
       rssGrowthOverLastHalf: ['memory at the end, to that at half', ''],
       eventLoopMaxMs: ['longest time in which nothing else ran, ms', '≤ 50'],
+      eventLoopUnqueuedMaxMs: ['longest such time without waiting for a processor, ms', '≤ 50'],
       ownTurnMaxMs: ['the most processor time of its own in one turn, ms', ''],
       healthzMaxMs: ['longest wait for /healthz of a client on the same two processors, ms', ''],
       healthzMaxMs200k: ['the same with 200,000 sockets in one pod, ms', ''],
