@@ -237,7 +237,7 @@ export const exporterSettings = {
     env: 'OBSERVE_CPU_PERCENT',
     doc: 'How much of a processor the reading of watched requests may take, about: beyond, HTTP/1 requests are sampled.',
     format: integer(1, 100),
-    default: 10,
+    default: 5,
   }),
   observeBufferMib: setting({
     env: 'OBSERVE_BUFFER_MIB',

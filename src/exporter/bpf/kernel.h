@@ -109,6 +109,7 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+struct bpf_local_storage;
 struct net;
 struct proto;
 struct sock;
@@ -169,6 +170,7 @@ struct sock {
 	__u8 sk_shutdown;
 	__u8 sk_kern_sock : 1;
 	void *sk_user_data;
+	struct bpf_local_storage *sk_bpf_storage;
 	struct socket *sk_socket;
 };
 struct inode {

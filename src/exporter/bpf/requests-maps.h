@@ -32,12 +32,11 @@ enum protocol { PROTOCOL_UNKNOWN, PROTOCOL_HTTP1, PROTOCOL_HTTP2, PROTOCOL_TLS }
 
 /* A stream of bytes each way that is watched: of a socket, or what a TLS library reads and writes on one. */
 struct watched {
-	__u64 cookie; /* of the socket */
+	/* What an exchange that is left out needs comes first: behind the kernel's own word it is one line of the cache. */
 	__u64 offsets[2];
-	__u32 budgets[2];
+	__u32 generation; /* of the settings by which its cgroup was found to be chosen */
 	__u32 skipped;
 	__u32 events;
-	__u32 generation; /* of the settings by which its cgroup was found to be chosen */
 	__u8 protocol;
 	__u8 from_start;
 	__u8 requests; /* the direction in which exchanges begin */
@@ -47,7 +46,9 @@ struct watched {
 	__u8 frames; /* events that began as HTTP/2 frames do */
 	__u8 records; /* events that began as TLS records do */
 	__u8 claimed; /* a TLS library is known to read and write on it: what the socket itself moves is of no interest */
-	__u64 cgroup_id; /* requests-syscalls.bpf.c: of the process that was first seen to use it */
+	__u32 budgets[2];
+	__u64 cookie; /* of the socket */
+	__u64 cgroup_id; /* of the socket; requests-syscalls.bpf.c: of the process that was first seen to use it */
 };
 
 struct {

@@ -11,6 +11,20 @@
 /* Exchanges of a processor between two looks at how full the ring is; a power of two. */
 #define LOOK_EVERY 8
 
+/* A number by chance, by Marsaglia's xorshift: without a call into the kernel. */
+static __always_inline __u32 random_here(struct request_losses *here)
+{
+	__u32 random = here->random;
+
+	if (unlikely(!random))
+		random = bpf_get_prandom_u32() | 1;
+	random ^= random << 13;
+	random ^= random >> 17;
+	random ^= random << 5;
+	here->random = random;
+	return random;
+}
+
 /* Whether this exchange is left out because user space does not keep up, or shall not; asked for where one begins. */
 static __always_inline bool too_busy(struct request_losses *here)
 {
@@ -22,7 +36,7 @@ static __always_inline bool too_busy(struct request_losses *here)
 		here->brake = waiting < settings.ring_bytes / 2 ? 0 : waiting < settings.ring_bytes / 4 * 3 ? 3 : 31;
 	}
 	mask = settings.sample_mask | here->brake;
-	return mask && (bpf_get_prandom_u32() & mask);
+	return mask && (random_here(here) & mask);
 }
 
 /* Counts what moved; false when it is of an exchange that is left out. */

@@ -135,7 +135,9 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long result)
 	/* Its end was seen already, or never will be: nothing must stay behind for another socket at this address. */
 	if (SOCK(sk, skc_state) == TCP_CLOSE && !memory_of(sk))
 		return 0;
-	watched = watch(sk, cgroup);
+	watched = memory_of(sk);
+	if (!is_current(watched))
+		watched = watch(sk, watched, cgroup);
 	if (!watched)
 		return 0;
 	if (several) {
@@ -146,10 +148,9 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long result)
 	}
 	if (!watched->cookie) {
 		watched->cookie = bpf_ktime_get_ns();
-		watched->cgroup_id = cgroup;
 		watched->from_start = is_first(sk, result, direction);
 	}
-	moved(sk, watched, cgroup, regs, result, direction);
+	moved(sk, watched, regs, result, direction);
 	return 0;
 }
 
@@ -164,7 +165,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 	watched = memory_of(sk);
 	if (!watched)
 		return 0;
-	ended(sk, watched, watched->cgroup_id);
+	ended(sk, watched);
 	bpf_map_delete_elem(&sockets, &address);
 	return 0;
 }

@@ -99,7 +99,7 @@ static __always_inline void peer_of(struct peer *peer, struct sock *sk, __u64 cg
 }
 
 /* Bytes moved on a socket: whether they are those of a TLS library, because the thread is in a call of it. */
-static __always_inline bool is_of_tls_call(struct sock *sk, struct watched *watched, __u64 cgroup, struct pt_regs *regs)
+static __always_inline bool is_of_tls_call(struct sock *sk, struct watched *watched, struct pt_regs *regs)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &thread);
@@ -113,13 +113,13 @@ static __always_inline bool is_of_tls_call(struct sock *sk, struct watched *watc
 	connection = bpf_map_lookup_elem(&tls_connections, &call->key);
 	if (connection && connection->watched.cookie == watched->cookie)
 		return true;
-	peer_of(&peer, sk, cgroup);
+	peer_of(&peer, sk, watched->cgroup_id);
 	connect_tls(&call->key, watched->cookie, &peer);
 	return true;
 }
 
 /* TLS records were received outside of any call: the next call of this thread may be on them. */
-static __always_inline void hear(struct sock *sk, struct watched *watched, __u64 cgroup)
+static __always_inline void hear(struct sock *sk, struct watched *watched)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct heard heard = { .cookie = watched->cookie };
@@ -128,7 +128,7 @@ static __always_inline void hear(struct sock *sk, struct watched *watched, __u64
 		watched->claimed = 1;
 		return;
 	}
-	peer_of(&heard.peer, sk, cgroup);
+	peer_of(&heard.peer, sk, watched->cgroup_id);
 	bpf_map_update_elem(&tls_heard, &thread, &heard, BPF_ANY);
 }
 

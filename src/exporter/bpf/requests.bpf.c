@@ -20,10 +20,18 @@ static __always_inline __u64 cgroup_of(struct sock *sk)
 	return sk->sk_cgrp_data.cgroup->kn->id;
 }
 
-static __always_inline struct watched *watch_socket(struct sock *sk, __u64 cgroup)
+/* The memory of a socket whose cgroup is chosen. Of most it is there already: they are not asked for their cgroup. */
+static __always_inline struct watched *watch_socket(struct sock *sk)
 {
-	struct watched *watched = watch(sk, cgroup);
+	struct watched *watched = sk->sk_bpf_storage ? memory_of(sk) : 0;
+	__u64 cgroup;
 
+	if (likely(is_current(watched)))
+		return watched;
+	cgroup = cgroup_of(sk);
+	if (!may_be_chosen(cgroup) || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	watched = watch(sk, watched, cgroup);
 	if (watched && !watched->cookie)
 		watched->cookie = bpf_get_socket_cookie(sk);
 	return watched;
@@ -31,16 +39,13 @@ static __always_inline struct watched *watch_socket(struct sock *sk, __u64 cgrou
 
 static __always_inline int on_moved(struct sock *sk, int length, int flags, __u32 direction)
 {
-	if (length <= 0)
-		return 0;
-	__u64 cgroup = cgroup_of(sk);
+	struct watched *watched;
 
-	if (!may_be_chosen(cgroup) || sk->sk_protocol != IPPROTO_TCP || (direction == EVENT_RECEIVED && (flags & MSG_PEEK)))
+	if (length <= 0 || (direction == EVENT_RECEIVED && (flags & MSG_PEEK)))
 		return 0;
-	struct watched *watched = watch_socket(sk, cgroup);
-
+	watched = watch_socket(sk);
 	if (watched)
-		moved(sk, watched, cgroup, (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), length, direction);
+		moved(sk, watched, 0, length, direction);
 	return 0;
 }
 
@@ -60,13 +65,11 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int before, int after)
 {
 	struct watched *watched;
-	__u64 cgroup;
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	if (after == TCP_ESTABLISHED) {
-		cgroup = cgroup_of(sk);
-		watched = may_be_chosen(cgroup) ? watch_socket(sk, cgroup) : 0;
+		watched = watch_socket(sk);
 		if (watched)
 			watched->from_start = 1;
 		return 0;
@@ -75,6 +78,6 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 		return 0;
 	watched = memory_of(sk);
 	if (watched)
-		ended(sk, watched, cgroup_of(sk));
+		ended(sk, watched);
 	return 0;
 }

@@ -57,5 +57,7 @@ struct request_losses {
 	__u64 tls; /* what a TLS library moved on a connection whose socket is not known */
 	__u32 begun; /* exchanges */
 	__u32 brake; /* which exchanges were left out, like sample_mask, when the ring was last looked at */
+	__u32 random; /* the last number that chance gave; 0: none yet */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct request_losses) == 40, "request_losses: change core/requests/decode-event.ts too");
+_Static_assert(sizeof(struct request_losses) == 48, "request_losses: change core/requests/decode-event.ts too");

@@ -84,10 +84,12 @@ export interface TakenSpans {
 const maxSpans = 8_192
 /** Records that are read before others have their turn. */
 const batch = 5_000
-/** How soon the ring is looked at again, in milliseconds: when much was in it, and at most; between them it doubles. */
+/**
+ * How soon the ring is looked at again, in milliseconds. Between the two as long as it takes to fill this share of it: each look
+ * costs some time of its own, and what comes meanwhile is far from filling it, even when much more comes at once.
+ */
 const [busyMs, idleMs] = [5, 80]
-/** Much is this share of it: what comes within {@link idleMs} is then far from filling it. */
-const busyShare = 1 / 64
+const filledShare = 1 / 16
 /** How long series are kept whose container is gone: it may be restarted. */
 const keepMs = 300_000
 /** After how long a silent connection is taken for ended: its end was lost, or it was stopped being watched. */
@@ -249,13 +251,18 @@ export class RequestReader implements Disposable {
 
   #schedule(ms: number): void {
     this.#timer = setTimeout(() => {
-      const isBusy = this.#ring.waiting > this.#ring.size * busyShare
+      this.#pauseMs = this.#nextPauseMs()
       const records = this.#drain(batch)
-      this.#pauseMs = isBusy ? busyMs : Math.min(idleMs, this.#pauseMs * 2)
       this.#adjust()
       this.#sweep()
       this.#schedule(records === batch ? 0 : this.#pauseMs)
     }, ms)
+  }
+
+  /** By what came during the last one; never more than twice as long. */
+  #nextPauseMs(): number {
+    const wantedMs = (this.#pauseMs * this.#ring.size * filledShare) / Math.max(1, this.#ring.waiting)
+    return Math.max(busyMs, Math.min(idleMs, 2 * this.#pauseMs, wantedMs))
   }
 
   #drain(limit: number): number {

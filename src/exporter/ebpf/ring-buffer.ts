@@ -20,7 +20,7 @@ export class RingBuffer implements Disposable {
   readonly #read: BigUint64Array
   readonly #written: BigUint64Array
   readonly #words: Int32Array
-  readonly #memory: Uint8Array
+  readonly #memory: Buffer
   readonly #view: DataView
   #position: number
 
@@ -34,7 +34,7 @@ export class RingBuffer implements Disposable {
     this.#read = new BigUint64Array(this.#consumer.memory, 0, 1)
     this.#written = new BigUint64Array(this.#producer.memory, 0, 1)
     this.#words = new Int32Array(this.#producer.memory, pageSize)
-    this.#memory = new Uint8Array(this.#producer.memory, pageSize)
+    this.#memory = Buffer.from(this.#producer.memory, pageSize)
     this.#view = new DataView(this.#producer.memory, pageSize)
     this.#position = Number(Atomics.load(this.#read, 0))
     owned.move()
@@ -53,7 +53,7 @@ export class RingBuffer implements Disposable {
    */
   drain(
     limit: number,
-    onRecord: (memory: Uint8Array, view: DataView, at: number, length: number) => void,
+    onRecord: (memory: Buffer, view: DataView, at: number, length: number) => void,
   ): number {
     const written = Number(Atomics.load(this.#written, 0))
     let records = 0

@@ -7,8 +7,11 @@ import { Http2Connection } from './http2-connection.ts'
 /** What moved by one system call. */
 export interface Movement {
   readonly direction: Direction
-  /** The first bytes of it, as many as were captured. Only valid during the call. */
+  /** Of its first bytes, how many were captured. */
+  readonly captured: number
+  /** These, and the same as text, an octet a character. Only valid during the call. */
   readonly data: Uint8Array
+  readonly text: string
   /** Bytes that moved. */
   readonly length: number
   /** Bytes that had moved this way before, since the connection is watched. */
@@ -66,12 +69,12 @@ export class Connection {
   }
 
   move(movement: Movement): void {
-    const { direction, data, length, offset, atNs, unreadable } = movement
+    const { direction, captured, length, offset, atNs, unreadable } = movement
     const missing = offset - this.#seen[direction]
     this.#seen[direction] = offset + length
     if (missing > 0 && !movement.aligned) this.#gap(direction, missing, true, atNs)
-    if (data.length > 0) this.#push(movement)
-    if (length > data.length) this.#gap(direction, length - data.length, unreadable, atNs)
+    if (captured > 0) this.#push(movement)
+    if (length > captured) this.#gap(direction, length - captured, unreadable, atNs)
     if (this.#http1 !== undefined && this.#http2 !== undefined) this.#decide(length)
   }
 
@@ -82,12 +85,18 @@ export class Connection {
     this.#http1 = this.#http2 = undefined
   }
 
-  #push({ direction, data, skipped, atNs, continued }: Movement): void {
+  #push(movement: Movement): void {
     const http1 = this.#http1
+    if (this.#http2 !== undefined) this.#pushHttp2(movement)
+    if (http1 === undefined) return
+    const { direction, text, skipped, atNs, continued } = movement
+    http1.push(direction, text, !continued, atNs, skipped + 1)
+  }
+
+  #pushHttp2({ direction, data, atNs, continued }: Movement): void {
     let rest = data
     if (this.#preface !== '' && direction === this.#requests) rest = this.#afterPreface(data)
     if (rest.length > 0) this.#http2?.push(direction, rest, rest === data && !continued, atNs)
-    http1?.push(direction, latin1(data, 0, data.length), !continued, atNs, skipped + 1)
   }
 
   #gap(direction: Direction, bytes: number, lost: boolean, atNs: number): void {

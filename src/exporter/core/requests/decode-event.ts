@@ -6,7 +6,7 @@ import type { Movement } from './connection.ts'
 /** Bytes before the captured ones. */
 const requestEventSize = 72
 /** Bytes of struct request_losses. */
-export const requestLossesSize = 40
+export const requestLossesSize = 48
 
 const flag = { fromStart: 1, aligned: 2, tls: 4, unreadable: 8, continued: 16 } as const
 const kinds: readonly (Direction | 'closed')[] = ['received', 'sent', 'closed']
@@ -24,17 +24,28 @@ export class RequestEvent implements Movement {
   offset = 0
   length = 0
   skipped = 0
-  data: Uint8Array = new Uint8Array(0)
+  captured = 0
   fromStart = false
   aligned = false
   tls = false
   unreadable = false
   continued = false
-  #remote: Uint8Array = new Uint8Array(16)
   #isIpv6 = false
+  #memory: Buffer = Buffer.alloc(0)
+  #at = 0
+
+  /** What was captured, where it lies. */
+  get data(): Uint8Array {
+    return this.#memory.subarray(this.#at + requestEventSize, this.#at + requestEventSize + this.captured)
+  }
+
+  get text(): string {
+    const at = this.#at + requestEventSize
+    return this.#memory.toString('latin1', at, at + this.captured)
+  }
 
   /** Reads the record that lies in `memory`; `view` is of the same memory. False: it is none. */
-  decode(memory: Uint8Array, view: DataView, at: number, length: number): boolean {
+  decode(memory: Buffer, view: DataView, at: number, length: number): boolean {
     if (length < requestEventSize) return false
     const captured = view.getUint32(at + 36, true)
     const kind = kinds[view.getUint8(at + 50)]
@@ -56,14 +67,15 @@ export class RequestEvent implements Movement {
     this.tls = (flags & flag.tls) !== 0
     this.unreadable = (flags & flag.unreadable) !== 0
     this.continued = (flags & flag.continued) !== 0
-    this.#remote = memory.subarray(at + 56, at + requestEventSize)
-    this.data = memory.subarray(at + requestEventSize, at + requestEventSize + captured)
+    this.captured = captured
+    this.#memory = memory
+    this.#at = at
     return true
   }
 
   /** The peer's address as text. */
   remoteAddress(): string {
-    return addressText(this.#remote, this.#isIpv6)
+    return addressText(this.#memory.subarray(this.#at + 56, this.#at + requestEventSize), this.#isIpv6)
   }
 }
 

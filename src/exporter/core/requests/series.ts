@@ -2,6 +2,7 @@
 import { joinLabels, renderLabels } from '../../../common/exposition.ts'
 import type { Exchange } from './exchange.ts'
 import { methodLabel } from './method.ts'
+import { RecentSeries } from './recent-series.ts'
 
 /** What a series counts; the name of its metric is made of it. */
 export type SeriesKind = 'http_server' | 'http_client' | 'rpc_server' | 'rpc_client'
@@ -49,6 +50,7 @@ const unknown = '~unknown'
 export class RequestCounts {
   readonly #bounds: SeriesBounds
   readonly #owners = new Map<string, OwnerSeries>()
+  readonly #recent = new RecentSeries<RequestSeries>()
   #size = 0
   /** Exchanges that were counted with `~other`, and those that were not counted, for want of series. */
   folded = 0
@@ -64,7 +66,7 @@ export class RequestCounts {
 
   /** @param unixOffsetSeconds what CLOCK_MONOTONIC is short of Unix time */
   add(owner: string, exchange: Exchange, unixOffsetSeconds: number): void {
-    let series = this.#find(owner, exchange, false)
+    let series = this.#recent.of(owner, exchange) ?? this.#findNamed(owner, exchange)
     if (series === undefined) {
       this.folded += exchange.weight
       series = this.#find(owner, exchange, true)
@@ -74,8 +76,8 @@ export class RequestCounts {
       return
     }
     const seconds = Math.max(0, exchange.endNs - exchange.startNs) / 1e9
-    let bucket = durationBounds.findIndex((bound) => seconds <= bound)
-    if (bucket < 0) bucket = durationBounds.length
+    let bucket = 0
+    while (seconds > (durationBounds[bucket] ?? Infinity)) bucket += 1
     series.buckets[bucket] = (series.buckets[bucket] ?? 0) + exchange.weight
     series.sumSeconds += seconds * exchange.weight
     series.sumFirstByteSeconds +=
@@ -96,7 +98,14 @@ export class RequestCounts {
       if (owners.has(owner)) continue
       this.#owners.delete(owner)
       this.#size -= series.size
+      this.#recent.clear()
     }
+  }
+
+  #findNamed(owner: string, exchange: Exchange): RequestSeries | undefined {
+    const series = this.#find(owner, exchange, false)
+    if (series !== undefined) this.#recent.remember(owner, exchange, series)
+    return series
   }
 
   #find(owner: string, exchange: Exchange, folded: boolean): RequestSeries | undefined {

@@ -57,6 +57,43 @@ describe('the series of requests', () => {
     ])
   })
 
+  it('are told apart by all that is in their labels, and by nothing else, also when alike ones came before', () => {
+    const counts = new RequestCounts({ maxSeries: 100 })
+    const others: Partial<Exchange>[] = [
+      ...[
+        {},
+        { method: 'POST' },
+        { status: 404 },
+        { status: undefined },
+        { version: '1.0' },
+        { route: '/b' },
+      ],
+      ...[{ scheme: 'https' as const }, { route: undefined }, { side: 'client' as const }],
+      ...[{ side: 'client' as const, authority: 'other' }, { grpc: { method: 'a.B/C', status: 'OK' } }],
+      ...[{ grpc: { method: 'a.B/D', status: 'OK' } }, { grpc: { method: 'a.B/C', status: 'NOT_FOUND' } }],
+    ]
+    for (let round = 0; round < 3; round += 1)
+      for (const owner of ['one', 'two']) {
+        for (const rest of others) counts.add(owner, exchange(rest), 0)
+        // In no label of a server; and the same port, said or not.
+        counts.add(owner, exchange({ authority: 'any' }), 0)
+        counts.add(owner, exchange({ side: 'client', authority: 'shop' }), 0)
+      }
+
+    for (const owner of ['one', 'two']) {
+      const series = [...(counts.owners.get(owner)?.values() ?? [])]
+      expect(series).toHaveLength(others.length)
+      expect(new Set(series.map(({ kind, labels }) => `${kind} ${labels}`)).size).toBe(others.length)
+      expect(series.map(({ buckets }) => buckets[0]).sort()).toEqual([
+        ...Array<number>(others.length - 2).fill(3),
+        ...[6, 6],
+      ])
+    }
+    counts.keep(new Set(['two']))
+    counts.add('one', exchange(), 0)
+    expect(counts.owners.get('one')?.size).toBe(1)
+  })
+
   it('fold what varies when there are too many, then count what is left out', () => {
     const counts = new RequestCounts({ maxSeries: 10 })
     for (let k = 0; k < 1_000; k += 1)

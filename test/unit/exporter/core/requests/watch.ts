@@ -22,7 +22,8 @@ export class Watched {
     this.#clock += 1_000
     const seen = data.subarray(0, captured)
     this.connection.move({
-      ...{ direction, data: seen, length: data.length, offset, skipped, atNs: this.#clock },
+      ...{ direction, captured: seen.length, data: seen, text: Buffer.from(seen).toString('latin1') },
+      ...{ length: data.length, offset, skipped, atNs: this.#clock },
       ...{ aligned: skipped > 0, continued: false, unreadable: seen.length === 0 },
     })
     return this
