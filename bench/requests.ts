@@ -1,6 +1,7 @@
 /**
- * What watching requests costs the server that is watched, and whether each request is counted: nginx and etcd (gRPC), with and
- * without, in turn; the counts against nginx's access log, latency against Apache's. Needs root; takes about six minutes.
+ * What watching requests costs the server that is watched, and whether each request is counted: nginx in windows of one
+ * load, each against the two around it in which nothing is watched; etcd (gRPC) with and without, in turn; the counts against nginx's
+ * access log, latency against Apache's. Needs root; takes about nine minutes.
  */
 import { readFile } from 'node:fs/promises'
 import { TemporaryFolder } from '../lab/files.ts'
@@ -13,28 +14,24 @@ import { WatchedCgroup } from '../lab/watched-cgroup.ts'
 import { silentLogger } from '../src/common/logger.ts'
 import { RequestReader } from '../src/exporter/ebpf/request-reader.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
+import { inWindows, type Way, type Window } from './request-windows.ts'
 import { WatchedRequests } from './watched-requests.ts'
+import { besidePlain, quieterHalf } from './windows.ts'
 
-const steady = { requestsPerSecond: 20_000, seconds: 2, rounds: 12 }
-/** Before each of them: an exporter runs for days, a reader that was just started is still being compiled. */
-const warm = { requestsPerSecond: 20_000, seconds: 0.5 }
-const saturated = { seconds: 3, rounds: 10 }
+const steady = { requestsPerSecond: 20_000, rounds: 20, windowMs: 1_000 }
+/** All of whose requests are compared with nginx's count. */
+const whole = { requestsPerSecond: 20_000, seconds: 5 }
+const saturated = { rounds: 24, windowMs: 500 }
 const grpc = { seconds: 3, rounds: 5 }
 const accurate = { requestsPerSecond: 1_000, seconds: 60 }
 const timed = { requestsPerSecond: 1_000, seconds: 20 }
 
-/** How a server is watched while it is measured: not at all, itself, or others only. */
-type Way = 'plain' | 'watched' | 'others watched'
-
+/** A load of gRPC calls, with and without. */
 interface Run extends Load {
-  /** Processor time of the server for a request, in microseconds. */
+  /** Processor time of the server for a call, in microseconds. */
   readonly cpuUs: number
-  /** Of this process, which reads what is recorded. */
-  readonly readerUs: number
-  /** Requests that were counted, and left out by sampling; 0 when it was not watched. */
+  /** Calls that were counted; 0 when it was not watched. */
   readonly counted: number
-  readonly sampledOut: number
-  readonly lost: number
 }
 
 /** What is measured, part by part: BENCH_PARTS names some of them. */
@@ -132,44 +129,51 @@ async function measureLatency({ cgroup, folder }: Scene): Promise<BenchResult> {
 async function measureCost(scene: Scene): Promise<BenchResult> {
   const nginx = await startNginx(scene.cgroup, { folder: scene.folder, workers: 1 })
   await using _nginx = nginx.process
-  const ways: readonly Way[] = ['plain', 'watched', 'others watched']
   // A whole processor for the reader: nothing is left out by sampling, which would make watching cheaper.
-  const atRate = await inTurn(
-    { ...scene, cpuShare: 1, warmUp: () => loadHttp(nginx.port, warm) },
-    ways,
-    steady.rounds,
-    () => loadHttp(nginx.port, steady),
-  )
-  const rows = ways.map((way) =>
-    row(
-      `${steady.requestsPerSecond} requests/s, ${way}: processor time for a request`,
-      'nginx',
-      mid(atRate[way], 'cpuUs') * 1_000,
-      'ns',
-    ),
-  )
-  rows.push(
-    row(
-      `${steady.requestsPerSecond} requests/s: processor time for a request`,
-      'podsonar',
-      mid(atRate.watched, 'readerUs') * 1_000,
-      'ns',
-    ),
-    row(
-      `${steady.requestsPerSecond} requests/s: requests left out by sampling`,
-      'podsonar',
-      sum(atRate.watched, 'sampledOut'),
-      'count',
-    ),
-  )
+  const cpuShare = 1
+  const windows = await inWindows(scene, nginx.port, {
+    ...{ ...steady, cpuShare, ways: ['watched', 'others watched'] },
+  })
+  const { served, counted, sampledOut } = await countWhole(scene, nginx.port, cpuShare)
+  const cost = `${steady.requestsPerSecond} requests/s: processor time for a request`
+  const more = (way: Way): number[] =>
+    quieterHalf(besidePlain(windows, way, 'plain', ({ cpuUs }) => cpuUs)).map(
+      ({ value, plain }) => value - plain,
+    )
+  const ways: readonly Way[] = ['plain', 'watched', 'others watched']
   return {
-    rows,
+    rows: [
+      ...ways.map((way) => row(`${cost}, ${way}`, 'nginx', mid(windows, way, 'cpuUs') * 1_000, 'ns')),
+      row(
+        `${cost}, by chance: half of the windows differ by more than`,
+        ...chance(more('plain'), 1_000, 'ns'),
+      ),
+      row(cost, 'podsonar', mid(windows, 'watched', 'readerUs') * 1_000, 'ns'),
+      row(
+        `${whole.requestsPerSecond} requests/s: requests left out by sampling`,
+        'podsonar',
+        sampledOut + sum(windows, 'sampledOut'),
+        'count',
+      ),
+    ],
     ratios: {
-      cpuUsPerRequest: pairwise(atRate, 'watched', (plain, seen) => seen.cpuUs - plain.cpuUs),
-      cpuUsPerUnchosenRequest: pairwise(atRate, 'others watched', (plain, seen) => seen.cpuUs - plain.cpuUs),
-      countedVsServed: sum(atRate.watched, 'counted') / sum(atRate.watched, 'done'),
+      cpuUsPerRequest: median(more('watched')),
+      cpuUsPerUnchosenRequest: median(more('others watched')),
+      cpuUsOfNothing: median(more('plain')),
+      countedVsServed: counted / served,
     },
   }
+}
+
+/** A load from its first request to its last. */
+async function countWhole(
+  { cgroup }: Scene,
+  port: number,
+  cpuShare: number,
+): Promise<{ served: number; counted: number; sampledOut: number }> {
+  await using watching = await WatchedRequests.start(cgroup, { cpuShare })
+  const { done } = await loadHttp(port, whole)
+  return { served: done, ...(await watching.until(done)) }
 }
 
 /**
@@ -224,20 +228,47 @@ while True:
 async function measureSaturated(scene: Scene): Promise<BenchResult> {
   const nginx = await startNginx(scene.cgroup, { folder: scene.folder, workers: 1 })
   await using _nginx = nginx.process
-  const full = await inTurn(scene, ['plain', 'watched'], saturated.rounds, () =>
-    loadHttp(nginx.port, saturated),
-  )
+  const windows = await inWindows(scene, nginx.port, { ...saturated, ways: ['watched'] })
+  const losses = (way: Way): number[] =>
+    quieterHalf(besidePlain(windows, way, 'plain', ({ perSecond }) => perSecond)).map(
+      ({ value, plain }) => 1 - value / plain,
+    )
+  const watched = windows.filter(({ way }) => way === 'watched')
   return {
     rows: [
-      ...(['plain', 'watched'] as const).map((way) =>
-        row(`saturated, ${way}: requests/s`, 'nginx', mid(full[way], 'perSecond'), 'count'),
+      ...(['plain', 'watched'] as const).flatMap((way) => [
+        row(`saturated, ${way}: requests/s`, 'nginx', mid(windows, way, 'perSecond'), 'count'),
+        row(
+          `saturated, ${way}: processor time for a request`,
+          'nginx',
+          mid(windows, way, 'cpuUs') * 1_000,
+          'ns',
+        ),
+      ]),
+      row(
+        'saturated, by chance: half of the windows differ by more than',
+        ...chance(losses('plain'), 100, 'percent'),
       ),
-      row('saturated: requests left out by sampling', 'podsonar', sum(full.watched, 'sampledOut'), 'count'),
-      row('saturated: records lost', 'podsonar', sum(full.watched, 'lost'), 'count'),
+      row(
+        'saturated: processor time of reading',
+        'podsonar',
+        mid(windows, 'watched', 'readerShare') * 100,
+        'percent',
+      ),
+      row(
+        'saturated: processor time of others, half of the windows',
+        'the machine',
+        mid(windows, 'plain', 'others') * 100,
+        'percent',
+      ),
+      row('saturated: requests of watched windows', 'nginx', sum(watched, 'served'), 'count'),
+      row('saturated: requests left out by sampling', 'podsonar', sum(watched, 'sampledOut'), 'count'),
+      row('saturated: records lost', 'podsonar', sum(watched, 'lost'), 'count'),
     ],
     ratios: {
-      throughputLoss: pairwise(full, 'watched', (plain, seen) => 1 - seen.perSecond / plain.perSecond),
-      saturatedCountedVsServed: sum(full.watched, 'counted') / sum(full.watched, 'done'),
+      throughputLoss: median(losses('watched')),
+      throughputLossOfNothing: median(losses('plain')),
+      saturatedCountedVsServed: sum(watched, 'counted') / sum(watched, 'served'),
     },
   }
 }
@@ -246,17 +277,26 @@ async function measureGrpcLoss(scene: Scene): Promise<BenchResult> {
   const calls = await measureGrpc(scene)
   return {
     rows: (['plain', 'watched'] as const).flatMap((way) => [
-      row(`gRPC saturated, ${way}: calls/s`, 'etcd', mid(calls[way], 'perSecond'), 'count'),
+      row(
+        `gRPC saturated, ${way}: calls/s`,
+        'etcd',
+        median(calls[way].map(({ perSecond }) => perSecond)),
+        'count',
+      ),
       row(
         `gRPC saturated, ${way}: processor time for a call`,
         'etcd',
-        mid(calls[way], 'cpuUs') * 1_000,
+        median(calls[way].map(({ cpuUs }) => cpuUs)) * 1_000,
         'ns',
       ),
     ]),
     ratios: {
-      grpcThroughputLoss: pairwise(calls, 'watched', (plain, seen) => 1 - seen.perSecond / plain.perSecond),
-      grpcCountedVsServed: sum(calls.watched, 'counted') / sum(calls.watched, 'done'),
+      grpcThroughputLoss: median(
+        calls.plain.map(({ perSecond }, at) => 1 - (calls.watched[at]?.perSecond ?? Number.NaN) / perSecond),
+      ),
+      grpcCountedVsServed:
+        calls.watched.reduce((all, { counted }) => all + counted, 0) /
+        calls.watched.reduce((all, { done }) => all + done, 0),
     },
   }
 }
@@ -274,47 +314,6 @@ interface Scene {
   readonly others: WatchedCgroup
   /** For files of servers. */
   readonly folder: string
-  /** As of {@link WatchedRequests.start}. */
-  readonly cpuShare?: number
-  /** A load before each that is measured. */
-  readonly warmUp?: () => Promise<Load>
-}
-
-/** Rounds of all ways, whose order changes from round to round: a machine's speed drifts. */
-async function inTurn(
-  scene: Scene,
-  ways: readonly Way[],
-  rounds: number,
-  load: () => Promise<Load>,
-): Promise<Record<Way, Run[]>> {
-  const runs: Record<Way, Run[]> = { plain: [], watched: [], 'others watched': [] }
-  await waitFor('a first load, which is slower', load)
-  for (let round = 0; round < rounds; round += 1)
-    for (const way of round % 2 === 0 ? ways : ways.toReversed())
-      runs[way].push(await measure(scene, way, load))
-  return runs
-}
-
-async function measure(
-  { cgroup, others, cpuShare, warmUp }: Scene,
-  way: Way,
-  load: () => Promise<Load>,
-): Promise<Run> {
-  await using watching =
-    way === 'plain'
-      ? undefined
-      : await WatchedRequests.start(way === 'watched' ? cgroup : others, { cpuShare })
-  const warmed = (await warmUp?.())?.done ?? 0
-  const before = { server: cgroup.cpuNs(), reader: process.cpuUsage() }
-  const done = await load()
-  const cpuUs = (cgroup.cpuNs() - before.server) / 1_000 / done.done
-  const { user, system } = process.cpuUsage(before.reader)
-  const all = warmed + done.done
-  const reading = await watching?.until(way === 'watched' ? all : 0)
-  return {
-    ...{ ...done, done: all, cpuUs, readerUs: (user + system) / done.done },
-    ...{ counted: reading?.counted ?? 0, sampledOut: reading?.sampledOut ?? 0, lost: reading?.lost ?? 0 },
-  }
 }
 
 /** Requests of different outcomes at a moderate rate: how many have the status that nginx logged for their path. */
@@ -349,29 +348,42 @@ async function countAccurately(
   return { served, counted: right }
 }
 
-async function measureGrpc(scene: Scene): Promise<Record<Way, Run[]>> {
-  const { cgroup, folder } = scene
+/** Rounds of both ways, whose order changes from round to round: a machine's speed drifts. */
+async function measureGrpc({ cgroup, folder }: Scene): Promise<Record<'plain' | 'watched', Run[]>> {
   const etcd: HttpServer = await startEtcd(cgroup, folder)
   await using _etcd = etcd.process
-  return await inTurn(scene, ['plain', 'watched'], grpc.rounds, () =>
-    loadGrpc(etcd.port, { ...grpc, folder }),
-  )
+  const load = (): Promise<Load> => loadGrpc(etcd.port, { ...grpc, folder })
+  const runs: Record<'plain' | 'watched', Run[]> = { plain: [], watched: [] }
+  const measure = async (way: 'plain' | 'watched'): Promise<Run> => {
+    await using watching = way === 'plain' ? undefined : await WatchedRequests.start(cgroup)
+    const before = cgroup.cpuNs()
+    const done = await load()
+    const cpuUs = (cgroup.cpuNs() - before) / 1_000 / done.done
+    const reading = await watching?.until(done.done)
+    return { ...done, cpuUs, counted: reading?.counted ?? 0 }
+  }
+  await waitFor('a first load, which is slower', load)
+  for (let round = 0; round < grpc.rounds; round += 1)
+    for (const way of round % 2 === 0 ? (['plain', 'watched'] as const) : (['watched', 'plain'] as const))
+      runs[way].push(await measure(way))
+  return runs
 }
 
-function mid(runs: readonly Run[], figure: 'cpuUs' | 'readerUs' | 'perSecond'): number {
-  return median(runs.map((run) => run[figure]))
+type Averaged = 'cpuUs' | 'readerUs' | 'readerShare' | 'perSecond' | 'others'
+
+function mid(windows: readonly Window[], way: Way, figure: Averaged): number {
+  return median(windows.filter((window) => window.way === way).map((window) => window[figure]))
 }
 
-function sum(runs: readonly Run[], figure: 'counted' | 'done' | 'sampledOut' | 'lost'): number {
-  return runs.reduce((total, run) => total + run[figure], 0)
+function sum(windows: readonly Window[], figure: 'counted' | 'served' | 'sampledOut' | 'lost'): number {
+  return windows.reduce((total, window) => total + window[figure], 0)
 }
 
-/** The median over rounds of a comparison within each. */
-function pairwise(runs: Record<Way, Run[]>, way: Way, compare: (plain: Run, other: Run) => number): number {
-  return median(
-    runs.plain.flatMap((plain, at) => {
-      const other = runs[way][at]
-      return other === undefined ? [] : [compare(plain, other)]
-    }),
-  )
+/** Of a row: how far windows in which nothing is different are apart. */
+function chance(
+  differences: readonly number[],
+  factor: number,
+  unit: BenchRow['unit'],
+): [subject: string, value: number, unit: BenchRow['unit']] {
+  return ['nginx', median(differences.map(Math.abs)) * factor, unit]
 }

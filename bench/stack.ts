@@ -16,6 +16,7 @@ import { processUsage } from '../lab/process-usage.ts'
 import { silentLogger } from '../src/common/logger.ts'
 import { StackReader } from '../src/exporter/ebpf/stack-reader.ts'
 import { median, type BenchResult, type BenchRow } from './result.ts'
+import { besidePlain } from './windows.ts'
 
 /** Windows of each kind that are set against others. */
 const pairs = 24
@@ -160,24 +161,18 @@ function middle(windows: readonly Window[], way: Way, figure: Figure): number {
   return median(windows.filter((window) => window.way === way).map((window) => window[figure]))
 }
 
-/** A figure of each window, and the mean of that of the nearest not watched ones before and after it. */
-function pairsOf(windows: readonly Window[], way: Way, figure: Figure): [value: number, plain: number][] {
-  return windows.flatMap((window, index): [number, number][] => {
-    if (window.way !== way) return []
-    const isPlain = (other: Window): boolean => other.way === 'not watched'
-    const before = windows.slice(0, index).findLast(isPlain)
-    const after = windows.slice(index + 1).find(isPlain)
-    if (before === undefined || after === undefined) return []
-    return [[window[figure], (before[figure] + after[figure]) / 2]]
-  })
-}
-
-/** Share of the throughput that is lost, of each pair. */
+/** Share of the throughput that is lost, of each window beside those that are not watched. */
 function losses(windows: readonly Window[], way: Way): number[] {
-  return pairsOf(windows, way, 'bytesPerMs').map(([value, plain]) => 1 - value / plain)
+  return besidePlain(windows, way, 'not watched', ({ bytesPerMs }) => bytesPerMs).map(
+    ({ value, plain }) => 1 - value / plain,
+  )
 }
 
-/** Processor time that a packet costs more, in nanoseconds: median over pairs. */
+/** Processor time that a packet costs more, in nanoseconds: median over windows. */
 function more(windows: readonly Window[], way: Way): number {
-  return median(pairsOf(windows, way, 'nsPerPacket').map(([value, plain]) => value - plain))
+  return median(
+    besidePlain(windows, way, 'not watched', ({ nsPerPacket }) => nsPerPacket).map(
+      ({ value, plain }) => value - plain,
+    ),
+  )
 }

@@ -1,9 +1,9 @@
-import { libbpfFile } from '../lab/needs.ts'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import { waitFor } from '../lab/wait.ts'
 import type { WatchedCgroup } from '../lab/watched-cgroup.ts'
-import { silentLogger } from '../src/common/logger.ts'
 import type { RequestHooks, RequestReading } from '../src/exporter/ebpf/request-reader.ts'
-import { EbpfWorker } from '../src/exporter/ebpf/worker-client.ts'
+import type { ReaderAnswer, ReaderCall } from './request-worker.ts'
 
 /** See RequestReaderOptions. @default as exporters have them */
 interface WatchedRequestsOptions {
@@ -11,42 +11,48 @@ interface WatchedRequestsOptions {
   readonly hooks?: RequestHooks
 }
 
-/** The programs and their reader, as the exporter runs them: in a thread of their own. */
+interface Totals {
+  readonly counted: number
+  readonly sampledOut: number
+  readonly lost: number
+}
+
+/**
+ * The programs and their reader, in a thread of its own, as the exporter runs them. Programs are loaded and attached anew each time;
+ * the thread stays, and with it the reader's compiled code: an exporter runs for days. One at a time.
+ */
 export class WatchedRequests implements AsyncDisposable {
-  readonly #worker = new EbpfWorker(silentLogger)
+  static #worker: Worker | undefined
 
   static async start(
     cgroup: WatchedCgroup,
-    { cpuShare = 0.1, hooks = 'auto' }: WatchedRequestsOptions = {},
+    { cpuShare = 0.05, hooks = 'auto' }: WatchedRequestsOptions = {},
   ): Promise<WatchedRequests> {
     const watched = new WatchedRequests()
-    const options = { libbpf: libbpfFile(), maxSeries: 2_000, maxConnections: 20_000, cpuShare, hooks }
-    await watched.#worker.call('openRequests', options)
-    await watched.#worker.call('watchRequests', {
-      cgroups: [{ cgroupId: cgroup.id, owner: 'it' }],
-      libraries: [],
-    })
+    await watched.#call({ name: 'open', cgroupId: cgroup.id, cpuShare, hooks })
     return watched
   }
 
   /** What was counted, HTTP and gRPC. */
   async read(): Promise<RequestReading> {
-    const readings = await Promise.all(
-      [false, true].map((calls) => this.#worker.call('readRequests', { calls })),
-    )
-    const [http, rpc] = readings
-    if (http === undefined || rpc === undefined) throw new Error('no reading')
-    return { ...http, series: [...http.series, ...rpc.series] }
+    const reading = await this.#call({ name: 'read' })
+    if (reading === undefined) throw new Error('no reading')
+    return reading
+  }
+
+  /** Requests that were counted and left out until now, and records that were lost. */
+  async totals(): Promise<Totals> {
+    const { series, sampledOut, lost } = await this.read()
+    return { counted: countOf(series), sampledOut, lost }
   }
 
   /** Waits a moment for the last ones of `expected`, but takes what is there. */
-  async until(expected: number): Promise<{ counted: number; sampledOut: number; lost: number }> {
-    let last = { counted: 0, sampledOut: 0, lost: 0 }
+  async until(expected: number): Promise<Totals> {
+    let last: Totals = { counted: 0, sampledOut: 0, lost: 0 }
     await waitFor(
       'all requests',
       async () => {
-        const { series, sampledOut, lost } = await this.read()
-        last = { counted: countOf(series), sampledOut, lost }
+        last = await this.totals()
         return last.counted >= expected
       },
       { timeoutMs: 1_000 },
@@ -54,9 +60,26 @@ export class WatchedRequests implements AsyncDisposable {
     return last
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#worker[Symbol.asyncDispose]()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#call({ name: 'close' })
   }
+
+  async #call(call: ReaderCall): Promise<RequestReading | undefined> {
+    const worker = (WatchedRequests.#worker ??= startWorker())
+    worker.ref()
+    worker.postMessage(call)
+    const [answer] = (await once(worker, 'message')) as [ReaderAnswer]
+    worker.unref()
+    if ('error' in answer) throw answer.error
+    return answer.reading
+  }
+}
+
+/** With as little memory for young objects as the exporter's. */
+function startWorker(): Worker {
+  return new Worker(new URL('request-worker.ts', import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+  })
 }
 
 function countOf(series: RequestReading['series']): number {

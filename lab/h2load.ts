@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { multiarch } from './clang.ts'
 import { unpacked } from './needs.ts'
-import { run } from './process.ts'
+import { Process, run } from './process.ts'
 
 /** What a load came to. */
 export interface Load {
@@ -41,6 +41,20 @@ export async function loadHttp(
   }
 }
 
+/** The same requests, of `/`, until it is disposed of: as many as it is told, or as many as the server takes. */
+export async function startHttpLoad(port: number, requestsPerSecond?: number): Promise<Process> {
+  const seconds = 3_600
+  const amount =
+    requestsPerSecond === undefined
+      ? ['-D', String(seconds)]
+      : ['-n', String(requestsPerSecond * seconds), `--rps=${requestsPerSecond / connections}`]
+  const { command, args, env } = await h2loadCommand()
+  const url = `http://127.0.0.1:${port}/`
+  return Process.start('h2load', command, [...args, '--h1', '-c', String(connections), ...amount, url], {
+    env,
+  })
+}
+
 /** Requests of a server that speaks HTTP/2 within TLS, ten at a time on each connection. */
 export function loadHttps(port: number, { requests }: { readonly requests: number }): Promise<Load> {
   return h2load(['-c', '4', '-m', '10', '-n', String(requests), `https://127.0.0.1:${port}/loaded`])
@@ -60,12 +74,15 @@ export async function loadGrpc(
 }
 
 /** On the last processor: servers that are measured have the first for themselves. */
-async function h2load(args: readonly string[]): Promise<Load> {
+async function h2loadCommand(): Promise<{ command: string; args: string[]; env: NodeJS.ProcessEnv }> {
   const root = await unpacked('h2load')
-  const libraries = join(root, 'usr/lib', multiarch())
-  const output = await run('taskset', ['-c', '1', join(root, 'usr/bin/h2load'), '-t', '1', ...args], {
-    env: { ...process.env, LD_LIBRARY_PATH: libraries },
-  })
+  const env = { ...process.env, LD_LIBRARY_PATH: join(root, 'usr/lib', multiarch()) }
+  return { command: 'taskset', args: ['-c', '1', join(root, 'usr/bin/h2load'), '-t', '1'], env }
+}
+
+async function h2load(options: readonly string[]): Promise<Load> {
+  const { command, args, env } = await h2loadCommand()
+  const output = await run(command, [...args, ...options], { env })
   const done = /(\d+) done, (\d+) succeeded/.exec(output)?.[1]
   const perSecond = /finished in [^,]+, ([\d.]+) req\/s/.exec(output)?.[1]
   if (done === undefined || perSecond === undefined || done === '0')

@@ -33,7 +33,7 @@ export interface NginxOptions {
   readonly tls?: { readonly certificate: string; readonly key: string }
 }
 
-/** nginx with `/status/N` (answers N), `/file/NAME` and `/` (200, `ok`). */
+/** nginx with `/status/N` (answers N), `/file/NAME`, `/served` (see {@link servedByNginx}) and `/` (200, `ok`). */
 export async function startNginx(cgroup: WatchedCgroup, options: NginxOptions): Promise<LoggingServer> {
   const { folder, http2 = false, workers = cpus().length, tls } = options
   const root = await unpacked('nginx')
@@ -57,6 +57,7 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=4096${http2 ? ' http2' : ''}${tls === undefined ? '' : ' ssl'}; ${certificate}
     ${locations.join('\n    ')}
+    location = /served { stub_status; }
     location /file/ { alias ${join(folder, 'files')}/; sendfile on; }
     location / { return 200 "ok\\n"; }
   }
@@ -72,6 +73,16 @@ http {
   ])
   await answering(process, port)
   return { process, port, accessLog }
+}
+
+/** Requests that nginx has been asked since its start, this one among them: of ngx_http_stub_status_module. */
+export async function servedByNginx(port: number): Promise<number> {
+  // A connection of its own each time: one that is kept would wait behind none but cost fetch its pool.
+  const answer = await fetch(`http://127.0.0.1:${port}/served`, { headers: { connection: 'close' } })
+  const text = await answer.text()
+  const requests = /^ \d+ \d+ (\d+) $/m.exec(text)?.[1]
+  if (requests === undefined) throw new Error(`nginx does not tell what it served: ${text.slice(0, 200)}`)
+  return Number(requests)
 }
 
 /**
