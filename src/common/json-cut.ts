@@ -11,13 +11,13 @@ const closeBracket = 0x5d
  * Reads objects out of a JSON text while it arrives, so that an answer of many megabytes never exists as one string or
  * one tree. Works on bytes: the bytes of UTF-8's multi-byte characters are never those of JSON's own marks.
  *
- * What is read are the objects directly in one container: the root, or the root's member `inside`. Everything else is
- * kept as {@link skeleton}.
+ * What is read are the objects directly in one container: the root, or the root's member `inside`.
  */
 export class JsonObjectCutter {
   readonly #inside: string | undefined
   readonly #picker: JsonPicker
   readonly #each: (object: unknown) => void
+  readonly #rest: ((bytes: Buffer) => void) | undefined
   /** How deep the objects begin: 1 in the root, 2 in its member. */
   readonly #wantedDepth: number
   #depth = 0
@@ -29,18 +29,24 @@ export class JsonObjectCutter {
   #isInside: boolean
   /** The part of an object that earlier chunks held; undefined outside of one. */
   #object: Buffer[] | undefined
-  #skeleton: Buffer[] = []
   #begun = false
 
   /**
    * @param inside the name of the root's member that holds the objects; undefined: the root does
    * @param shape what is kept of each object
    * @param each gets each object, in order
+   * @param rest gets all other bytes, with `0` for each object: JSON again once the text is whole. To be copied, for they are overwritten
    */
-  constructor(inside: string | undefined, shape: JsonShape, each: (object: unknown) => void) {
+  constructor(
+    inside: string | undefined,
+    shape: JsonShape,
+    each: (object: unknown) => void,
+    rest?: (bytes: Buffer) => void,
+  ) {
     this.#picker = new JsonPicker(shape)
     this.#inside = inside
     this.#each = each
+    this.#rest = rest
     this.#wantedDepth = inside === undefined ? 1 : 2
     this.#isInside = inside === undefined
   }
@@ -50,14 +56,13 @@ export class JsonObjectCutter {
     return this.#begun && this.#depth === 0 && !this.#inString
   }
 
-  /** The text with `0` for each object that was cut out: JSON again once it is whole. */
-  get skeleton(): string {
-    return Buffer.concat(this.#skeleton).toString()
-  }
-
-  /** Takes the next bytes; calls `each` for the objects that they complete. @throws SyntaxError for an object that is none */
+  /**
+   * Takes the next bytes, which may be overwritten afterwards; calls `each` for the objects that they complete.
+   *
+   * @throws SyntaxError for an object that is none
+   */
   push(chunk: Buffer): void {
-    /** Where that begins which belongs to no finished object and is not kept yet. */
+    /** Where that begins which belongs to no finished object and was not left to `rest`. */
     let from = 0
     let index = 0
     while (index < chunk.length) {
@@ -79,7 +84,7 @@ export class JsonObjectCutter {
         if (this.#depth === 1) this.#name = []
       } else if (byte === openBrace || byte === openBracket) {
         if (this.#opens(byte)) {
-          this.#keep(chunk, from, index)
+          this.#leave(chunk, from, index)
           from = index
           const end = this.#readWhole(chunk, index)
           if (end !== undefined) {
@@ -94,8 +99,8 @@ export class JsonObjectCutter {
       }
       index += 1
     }
-    if (this.#object === undefined) this.#keep(chunk, from, chunk.length)
-    else this.#object.push(chunk.subarray(from))
+    if (this.#object === undefined) this.#leave(chunk, from, chunk.length)
+    else this.#object.push(Buffer.from(chunk.subarray(from)))
   }
 
   /** Enters a container; tells whether it is an object to cut. */
@@ -170,20 +175,19 @@ export class JsonObjectCutter {
     }
     const { end } = this.#picker
     this.#depth -= 1
-    this.#skeleton.push(zero)
+    this.#rest?.(zero)
     this.#each(object)
     return end
   }
 
   #finish(earlier: readonly Buffer[], last: Buffer): void {
     this.#object = undefined
-    this.#skeleton.push(zero)
+    this.#rest?.(zero)
     this.#each(this.#picker.parse(Buffer.concat([...earlier, last])))
   }
 
-  /** A copy: a view would keep the whole chunk alive. */
-  #keep(chunk: Buffer, from: number, to: number): void {
-    if (to > from) this.#skeleton.push(Buffer.from(chunk.subarray(from, to)))
+  #leave(chunk: Buffer, from: number, to: number): void {
+    if (to > from) this.#rest?.(chunk.subarray(from, to))
   }
 }
 

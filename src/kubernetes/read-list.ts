@@ -1,4 +1,5 @@
 import { PodsonarError } from '../common/errors.ts'
+import { freeBuffer } from '../common/free-buffer.ts'
 import { JsonObjectCutter } from '../common/json-cut.ts'
 import type { JsonShape } from '../common/json-pick.ts'
 import { TimeSlice } from '../common/time-slice.ts'
@@ -68,7 +69,8 @@ async function readPage(
   shape: JsonShape,
   each: (object: unknown) => void,
 ): Promise<PageEnd> {
-  const cutter = new JsonObjectCutter('items', shape, each)
+  const rest: Buffer[] = []
+  const cutter = new JsonObjectCutter('items', shape, each, (bytes) => rest.push(Buffer.from(bytes)))
   const response = await client.stream(request)
   try {
     const slice = new TimeSlice()
@@ -77,7 +79,7 @@ async function readPage(
       // What has arrived meanwhile would otherwise be read in the same turn of the event loop, to the end of the page.
       if (slice.over) await slice.next()
     }
-    return parsePageEnd(cutter.skeleton)
+    return parsePageEnd(Buffer.concat(rest).toString())
   } catch (cause) {
     if (request.signal.aborted) throw request.signal.reason
     if (cause instanceof PodsonarError) throw cause
@@ -88,24 +90,30 @@ async function readPage(
   }
 }
 
-/** The chunks of a TLS connection are so small that every third pod lies in two: several at a time cost less. */
+/**
+ * The chunks of a TLS connection are so small that every third pod lies in two: several at a time cost less. Each portion is
+ * overwritten by the next.
+ */
 async function* inPortions(response: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let chunks: Buffer[] = []
+  const portion = Buffer.allocUnsafeSlow(portionBytes)
   let length = 0
   for await (const chunk of response) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length < portionBytes) continue
-    yield Buffer.concat(chunks)
-    chunks = []
-    length = 0
+    for (let from = 0; from < chunk.length;) {
+      const copied = chunk.copy(portion, length, from)
+      from += copied
+      length += copied
+      if (length < portionBytes) continue
+      yield portion
+      length = 0
+    }
+    freeBuffer(chunk)
   }
-  yield Buffer.concat(chunks)
+  yield portion.subarray(0, length)
 }
 
-/** Reads what is left of a page without its objects. @throws Error when that is no list */
-function parsePageEnd(skeleton: string): PageEnd {
-  const { metadata, items } = JSON.parse(skeleton) as {
+/** Reads a page that has `0` for each of its objects. @throws Error when it is no list */
+function parsePageEnd(rest: string): PageEnd {
+  const { metadata, items } = JSON.parse(rest) as {
     metadata?: { resourceVersion?: string; continue?: string; remainingItemCount?: number }
     items?: unknown[] | null
   }

@@ -4,6 +4,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { finished } from 'node:stream/promises'
 import Consul from 'consul'
 import { Agent, request as httpRequest } from '../../common/node-http.ts'
+import { freeBuffer } from '../../common/free-buffer.ts'
 import { dropIdleSockets } from '../../common/idle-sockets.ts'
 import { TimeSlice } from '../../common/time-slice.ts'
 import { ConsulError, connectionError, statusError, type Attempt } from './errors.ts'
@@ -139,7 +140,7 @@ export class ConsulHttp implements Disposable {
    */
   async transaction(operations: readonly object[], options: CallOptions): Promise<void> {
     const response = await this.#transact(operations, options)
-    response.resume()
+    response.on('data', freeBuffer)
     await finished(response).catch((cause: unknown) => {
       throw connectionError({ ...options, url: this.url }, cause)
     })
@@ -154,7 +155,7 @@ export class ConsulHttp implements Disposable {
 
   #transact(operations: readonly object[], options: CallOptions): Promise<IncomingMessage> {
     const { timeoutMs = callTimeoutMs } = options
-    return this.#request('/txn', options, timeoutMs, JSON.stringify(operations))
+    return this.#request('/txn', options, timeoutMs, Buffer.from(JSON.stringify(operations)))
   }
 
   /** GET of a path below /v1, as JSON. @throws ConsulError */
@@ -168,7 +169,7 @@ export class ConsulHttp implements Disposable {
   }
 
   /**
-   * GET of a path below /v1, chunk by chunk.
+   * GET of a path below /v1, chunk by chunk; each chunk is gone once `each` returns.
    *
    * @returns whether there was an answer with 200; false for another accepted status
    * @throws ConsulError, also when the answer breaks off
@@ -179,6 +180,7 @@ export class ConsulHttp implements Disposable {
       const slice = new TimeSlice()
       for await (const chunk of response as AsyncIterable<Buffer>) {
         if (response.statusCode === 200) each(chunk)
+        freeBuffer(chunk)
         if (slice.over) await slice.next()
       }
     } catch (cause) {
@@ -187,12 +189,15 @@ export class ConsulHttp implements Disposable {
     return response.statusCode === 200
   }
 
-  /** Sends a GET, or a PUT of `body`, and gives the answer's head; the time-out goes on while its body is read. */
+  /**
+   * Sends a GET, or a PUT of `body`, which is gone once it is sent, and gives the answer's head; the time-out goes on while its
+   * body is read.
+   */
   async #request(
     path: string,
     options: CallOptions,
     timeoutMs: number,
-    body?: string,
+    body?: Buffer,
   ): Promise<IncomingMessage> {
     const attempt: Attempt = { ...options, url: this.url }
     const { datacenter } = this.#connection
@@ -205,7 +210,7 @@ export class ConsulHttp implements Disposable {
     const headers = {
       ...this.#headers,
       ...(token === undefined ? {} : { 'x-consul-token': token }),
-      ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+      ...(body === undefined ? {} : { 'content-length': body.length }),
     }
     const method = body === undefined ? 'GET' : 'PUT'
     if (body !== undefined) this.#connection.beforeCall?.()
@@ -222,7 +227,11 @@ export class ConsulHttp implements Disposable {
         reject(connectionError(attempt, error))
       })
       request.on('response', resolve)
-      request.end(body)
+      if (body === undefined) request.end()
+      else
+        request.end(body, () => {
+          freeBuffer(body)
+        })
     })
     const status = response.statusCode ?? 0
     if (!(options.accept ?? [200]).includes(status))
