@@ -20,6 +20,9 @@ const benchmarks: Readonly<Record<string, () => Promise<BenchResult>>> = {
   'sockops-soak': async () => (await import('./sockops-soak.ts')).sockopsSoak(),
 }
 
+// What was started ends with this process, but not where a signal simply kills it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const [name = ''] = names
 const benchmark = benchmarks[name]
