@@ -1,10 +1,9 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
 import type { Program } from '../lab/program.ts'
 import type { Turn } from './turns.ts'
-
-const module = fileURLToPath(new URL('turns.ts', import.meta.url))
 
 /** The turns of the event loop of a program that is started with {@link settings}; it costs the program a little. */
 export class WatchedTurns {
@@ -13,6 +12,11 @@ export class WatchedTurns {
 
   constructor(folder: string) {
     this.#file = join(folder, 'turns.json')
+    // As JavaScript: to strip types takes 10 MiB and more, which would be told as the program's.
+    const module = join(folder, 'turns.mjs')
+    const source = readFileSync(new URL('turns.ts', import.meta.url), 'utf8')
+    const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ESNext }
+    writeFileSync(module, ts.transpileModule(source, { compilerOptions }).outputText)
     this.settings = { NODE_OPTIONS: `--import=${module}`, BENCH_TURNS: this.#file }
   }
 

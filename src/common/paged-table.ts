@@ -1,4 +1,5 @@
 import { html, table, type Html } from './html.ts'
+import { TimeSlice } from './time-slice.ts'
 
 /** Rows of a table on one page. */
 export const rowsPerPage = 100
@@ -65,16 +66,21 @@ export interface PagedTable<T> {
 
 const asTheyAre = (): void => undefined
 
-/** The rows that the reader looks for, {@link rowsPerPage} at a time. Only the rows of the page that is shown are made. */
-export function pagedTable<T>(
+/**
+ * The rows that the reader looks for, {@link rowsPerPage} at a time. Only the rows of the page that is shown are made. Tens of
+ * thousands of items take several turns of the event loop, in which items may come and go.
+ */
+export async function pagedTable<T>(
   query: PageQuery,
   { name, headers, items, order = asTheyAre, text, cells, empty }: PagedTable<T>,
-): Html {
+): Promise<Html> {
   const found: T[] = []
   let all = 0
+  const slice = new TimeSlice()
   for (const item of items) {
     all += 1
     if (query.words.length === 0 || query.finds(text(item))) found.push(item)
+    if (slice.over) await slice.next()
   }
   order(found)
   const pages = Math.max(1, Math.ceil(found.length / rowsPerPage))

@@ -262,7 +262,7 @@ export async function startExporter(
           using collection = await collect(scrapeBudgetMs(undefined))
           const { snapshot } = collection
           const addresses = snapshot === undefined ? new Map() : await podAddresses(snapshot, procfs, signal)
-          return exporterPage(
+          return await exporterPage(
             {
               ...{
                 addresses,

@@ -31,7 +31,7 @@ const shown = [
 ]
 
 /** The page for people: a map of who talks to whom, each pod's sockets by state, runtimes, collectors. */
-export function exporterPage(content: PageContent, query: PageQuery): string {
+export async function exporterPage(content: PageContent, query: PageQuery): Promise<string> {
   const { node, runtimes, failures, snapshot, table: sockets, figures, results } = content
   const age =
     figures === undefined
@@ -53,7 +53,7 @@ export function exporterPage(content: PageContent, query: PageQuery): string {
           : mapSvg(connectionMap(chosen(snapshot, query), sockets, content.addresses))
       }
       <h2>Pods and their sockets</h2>
-      ${pods(content, query)}
+      ${await pods(content, query)}
       <h2>Container runtimes</h2>
       ${table(
         ['Runtime', 'Version', 'Endpoint', 'State'],
@@ -86,7 +86,7 @@ function searchText({ pod, containers, host }: NetworkNamespace): string {
   return [pod?.namespace ?? '', pod?.name ?? '', ...names, host ? 'the node itself' : ''].join(' ')
 }
 
-function pods({ snapshot, table: sockets }: PageContent, query: PageQuery): Html {
+function pods({ snapshot, table: sockets }: PageContent, query: PageQuery): Promise<Html> {
   return pagedTable(query, {
     name: 'pods',
     headers: ['Namespace', 'Pod', 'Containers', ...shown.map((k) => statusNames[k] ?? ''), 'UDP'],

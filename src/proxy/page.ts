@@ -18,7 +18,7 @@ export interface PageState {
 }
 
 /** The page of the proxy: the nodes, when each was last scraped, and what last went wrong; failing nodes first. */
-export function proxyPage(state: PageState): string {
+export async function proxyPage(state: PageState): Promise<string> {
   const { nodes, lastScrape, reasons, notes, paths, inFlight, nowMs, query } = state
   const age = (ms: number): string => `${Math.max(0, Math.round((nowMs - ms) / 1_000))} s ago`
   const hasFailed = ({ name }: NodeRecord): number => Number((lastScrape(name)?.code ?? 'ok') !== 'ok')
@@ -51,7 +51,7 @@ export function proxyPage(state: PageState): string {
     ])}
     <h2>Nodes</h2>
     ${query.form('Show nodes that contain')}
-    ${pagedTable(query, {
+    ${await pagedTable(query, {
       name: 'nodes',
       headers: ['node', 'state', 'addresses', 'port', 'last scrape', 'last error'],
       // What somebody came for is on the first page.

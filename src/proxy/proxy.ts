@@ -142,7 +142,7 @@ export async function startProxyOn(
     },
     maxBytes: config.maxScrapeBytes,
   }
-  const page = (query: PageQuery): string =>
+  const page = (query: PageQuery): Promise<string> =>
     proxyPage({
       query,
       nodes: nodes.all(),

@@ -11,11 +11,11 @@ export interface PageFacts {
 }
 
 /** The registrar's page: what is registered, skipped and why, shards, last syncs. */
-export function registrarPage(
+export async function registrarPage(
   status: RegistrarStatus,
   { consul, backend, dryRun }: PageFacts,
   query: PageQuery,
-): Html {
+): Promise<Html> {
   const notes = [...status.notes()]
   return html`
     ${facts([
@@ -34,12 +34,12 @@ export function registrarPage(
     )}
     ${query.form('Show what contains')}
     <h2>Skipped</h2>
-    ${plainTable(query, 'skipped', ['object', 'reason', 'found'], skippedRows(status), 'nothing is skipped')}
+    ${await plainTable(query, 'skipped', ['object', 'reason', 'found'], skippedRows(status), 'nothing is skipped')}
     ${
       notes.length === 0
         ? ''
         : html`<h2>Put right</h2>
-            ${plainTable(
+            ${await plainTable(
               ...([query, 'notes', ['object', 'note']] as const),
               notes.map(({ object, note }) => [object, note]),
               '',
@@ -58,7 +58,7 @@ export function registrarPage(
       ]),
     )}
     <h2>Registered</h2>
-    ${pagedTable(query, {
+    ${await pagedTable(query, {
       name: 'registered',
       headers: ['service', 'ID', 'address', 'path', 'shard', 'ready'],
       // By their IDs alone, which sort many times faster than services: there are tens of thousands.
@@ -67,7 +67,7 @@ export function registrarPage(
         ids.sort()
       },
       text: (id) => searchText(status.actual.get(id)),
-      cells: (id) => serviceCells(status.actual.get(id)),
+      cells: (id) => serviceCells(id, status.actual.get(id)),
       empty: 'nothing is registered',
     })}
   `
@@ -79,9 +79,9 @@ function searchText(service: ServiceRecord | undefined): string {
   return [name, id, address, ...Object.values(meta)].join(' ')
 }
 
-function serviceCells(service: ServiceRecord | undefined): string[] {
-  if (service === undefined) return []
-  const { id, name, address, port, meta } = service
+function serviceCells(id: string, service: ServiceRecord | undefined): string[] {
+  if (service === undefined) return ['gone meanwhile', id, '', '', '', '']
+  const { name, address, port, meta } = service
   return [
     ...[name, id, hostPort(address, port)],
     ...[meta['metrics_path'] ?? '', meta['shard_path'] ?? '', meta['ready'] ?? ''],
@@ -108,7 +108,7 @@ function plainTable(
   headers: readonly string[],
   items: readonly (readonly string[])[],
   empty: string,
-): Html {
+): Promise<Html> {
   const text = (row: readonly string[]): string => row.join(' ')
   return pagedTable(query, { name, headers, items, text, cells: (row) => row, empty })
 }

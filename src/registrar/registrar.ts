@@ -77,9 +77,9 @@ export async function startRegistrar(
       handler: opsHandler({
         registry,
         readiness,
-        page: (query) => {
+        page: async (query) => {
           const now = status()
-          const body = now === undefined ? html`<p>Starting.</p>` : registrarPage(now, facts, query)
+          const body = now === undefined ? html`<p>Starting.</p>` : await registrarPage(now, facts, query)
           return renderPage({ mode: 'registrar', version, body })
         },
         routes: {

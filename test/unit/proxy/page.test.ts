@@ -15,7 +15,7 @@ const failed = (message: string): LastScrape => ({
 function page(
   scrapes: Readonly<Record<string, LastScrape | undefined>>,
   more: Partial<PageState> = {},
-): string {
+): Promise<string> {
   return proxyPage({
     nodes: Object.keys(scrapes).map(node),
     lastScrape: (name) => scrapes[name],
@@ -25,8 +25,8 @@ function page(
 }
 
 describe('the page of the proxy', () => {
-  it('shows of each node where it is, its last scrape, and its last error', () => {
-    const text = page({ a: ok, b: failed('b answered 401'), c: undefined })
+  it('shows of each node where it is, its last scrape, and its last error', async () => {
+    const text = await page({ a: ok, b: failed('b answered 401'), c: undefined })
     expect(text).toContain('10.0.0.1 fd00::1')
     expect(text).toMatch(/ok<\/span>, 10 s ago, 0\.500 s, 812\.3 kB/)
     expect(text).toMatch(/upstream_auth<\/span>, 60 s ago/)
@@ -34,23 +34,23 @@ describe('the page of the proxy', () => {
     expect(text).toContain('never')
   })
 
-  it('shows failing nodes first, however many nodes there are', () => {
+  it('shows failing nodes first, however many nodes there are', async () => {
     const many = Array.from({ length: 2 * rowsPerPage }, (_, index): [string, LastScrape] => [
       `node-${index}`,
       ok,
     ])
-    const text = page({ ...Object.fromEntries(many), 'z-last': failed('no') })
+    const text = await page({ ...Object.fromEntries(many), 'z-last': failed('no') })
     expect(text.indexOf('z-last')).toBeGreaterThan(0)
     expect(text.indexOf('z-last')).toBeLessThan(text.indexOf('node-0'))
   })
 
-  it('says what is wrong although it is ready, and why it is not', () => {
-    expect(page({}, { notes: { nodes: 'connection refused' } })).toMatch(/Ready<[^]*connection refused/)
-    expect(page({}, { reasons: { token: 'no such file' } })).toMatch(/Not ready<[^]*no such file/)
+  it('says what is wrong although it is ready, and why it is not', async () => {
+    expect(await page({}, { notes: { nodes: 'connection refused' } })).toMatch(/Ready<[^]*connection refused/)
+    expect(await page({}, { reasons: { token: 'no such file' } })).toMatch(/Not ready<[^]*no such file/)
   })
 
-  it('takes no markup from a node', () => {
-    const text = page({ '<b>': failed('<script>') })
+  it('takes no markup from a node', async () => {
+    const text = await page({ '<b>': failed('<script>') })
     expect(text).not.toMatch(/<script>|<b>/)
     expect(text).toContain('&lt;script&gt;')
   })
