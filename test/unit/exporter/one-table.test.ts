@@ -14,22 +14,27 @@ const snapshot = { containers: [], namespaces: [] }
 
 it('lets a scrape read the table once, after the sums of connections that ended', async () => {
   const asked: string[] = []
-  const read = async (what: string): Promise<void> => {
-    asked.push(what)
-    await new Promise((resolve) => setTimeout(resolve, 20 * asked.length))
-  }
+  let tableIsRead = Promise.withResolvers<undefined>()
   const source = {
     name: 'ebpf' as const,
-    read: async (): Promise<SocketTable> => {
-      await read('table')
-      return { namespaces: new Map(), rows: 0 }
+    read: (): Promise<SocketTable> => {
+      asked.push('table')
+      // Once all have asked that do so at once.
+      const { resolve } = tableIsRead
+      setImmediate(() => {
+        resolve(undefined)
+      })
+      return tableIsRead.promise.then(() => ({ namespaces: new Map(), rows: 0 }))
     },
   }
   const table = new SharedTable(source, AbortSignal.timeout(10_000))
   const labels = new LabelMaker()
   const health = {
     read: async () => {
-      await read('sums')
+      asked.push('sums')
+      // Whoever asks for the table only now gets another one.
+      await tableIsRead.promise
+      await new Promise(setImmediate)
       return { rows: joinTcpHealth([]), long: [], connections: 0, lost: 0 }
     },
   }
@@ -41,8 +46,10 @@ it('lets a scrape read the table once, after the sums of connections that ended'
     sockstatCollector({ procfs: Procfs.trusted('/proc'), table, labels, onSkipped }),
   ]
 
-  for (let scrape = 0; scrape < 2; scrape += 1)
+  for (let scrape = 0; scrape < 2; scrape += 1) {
+    tableIsRead = Promise.withResolvers<undefined>()
     await Promise.all(collectors.map((one) => one.collect(snapshot, AbortSignal.timeout(10_000))))
+  }
 
   expect(asked).toEqual(['sums', 'table', 'sums', 'table'])
 })
