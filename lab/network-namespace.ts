@@ -65,6 +65,11 @@ export class SocketHolder implements AsyncDisposable {
     return SocketHolder.#start(['--net', process.execPath, holder, 'lives', String(timedOut)])
   }
 
+  /** Segments that are lost and sent again, in a new namespace: of data, several in a packet, and a listener's answer. */
+  static losses(): Promise<SocketHolder> {
+    return SocketHolder.#start(['--net', process.execPath, holder, 'losses'])
+  }
+
   static async #start(
     args: readonly string[],
     { plain = false, timeoutMs = 30_000 } = {},

@@ -3,9 +3,11 @@
  * enter a network namespace. For programs of their own process, see socket-holder.ts: calls block.
  */
 import { openSync, closeSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import koffi from 'koffi'
 
 const libc = koffi.load('libc.so.6')
+koffi.struct('sock_fprog', { length: 'uint16', instructions: 'const void *' })
 const native = {
   socket: libc.func('int socket(int domain, int type, int protocol)'),
   bind: libc.func('int bind(int fd, const void *address, uint32 length)'),
@@ -15,6 +17,7 @@ const native = {
   send: libc.func('int64 send(int fd, const void *data, size_t length, int flags)'),
   recv: libc.func('int64 recv(int fd, void *data, size_t length, int flags)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32 length)'),
+  attachFilter: libc.func('setsockopt', 'int', ['int', 'int', 'int', 'const sock_fprog *', 'uint32']),
   getsockname: libc.func('int getsockname(int fd, void *address, void *length)'),
   shutdown: libc.func('int shutdown(int fd, int how)'),
   close: libc.func('int close(int fd)'),
@@ -29,10 +32,13 @@ export const option = {
   reuseAddress: [1, 2],
   receiveBuffer: [1, 8],
   linger: [1, 13],
+  maxSegment: [6, 2],
   synRetries: [6, 7],
   deferAccept: [6, 9],
 } as const satisfies Record<string, readonly [level: number, name: number]>
 const eagain = 11
+/** EAGAIN, EALREADY, EINPROGRESS. */
+const waiting: ReadonlySet<number> = new Set([eagain, 114, 115])
 const dontWait = 0x40
 
 /** Calls a function of the C library. @throws Error that names the call and errno */
@@ -80,6 +86,11 @@ export function listening(address: string, port = 0, backlog = 4096): number {
   return opened(bound(sockType.stream, address, port), (fd) => call('listen', fd, backlog))
 }
 
+/** A listening socket on which {@link accept} does not wait. */
+export function listeningNonblock(address: string): number {
+  return opened(bound(sockType.stream | sockType.nonblock, address), (fd) => call('listen', fd, 8))
+}
+
 /** A descriptor that stays open only if `prepare` does not throw. */
 function opened(fd: number, prepare: (fd: number) => unknown): number {
   try {
@@ -96,10 +107,10 @@ export function unconnected(type: number): number {
   return call('socket', af.inet, type, 0)
 }
 
-/** Connects a socket. @throws Error with `errno` */
-export function connectTo(fd: number, address: string, port: number): void {
+/** Connects a socket, and gives 0. @throws Error with `errno` */
+export function connectTo(fd: number, address: string, port: number): number {
   const bytes = socketAddress(address, port)
-  call('connect', fd, bytes, bytes.length)
+  return call('connect', fd, bytes, bytes.length)
 }
 
 /** A socket connected to `address`, from any port. `nonblock` returns before the connection stands. */
@@ -117,6 +128,33 @@ export function accept(fd: number): number {
   return call('accept', fd, null, null)
 }
 
+/** What a call on a `nonblock` socket gives; undefined: it would have to wait. @throws Error with `errno` */
+export function attempt<T>(call: () => T): T | undefined {
+  try {
+    return call()
+  } catch (error) {
+    if (waiting.has((error as { errno?: number }).errno ?? 0)) return undefined
+    throw error
+  }
+}
+
+/**
+ * Tries until there is an answer, and computes meanwhile. What the kernel does when a timer rings, it does in the name of the
+ * process that has the processor at that moment, and there are kernels (of sandboxes) that run no tracing program while
+ * that is init. So it is better this process.
+ */
+export function busily<T>(answer: () => T | undefined): T {
+  setPriority(constants.priority.PRIORITY_HIGHEST)
+  try {
+    for (;;) {
+      const given = answer()
+      if (given !== undefined) return given
+    }
+  } finally {
+    setPriority(constants.priority.PRIORITY_NORMAL)
+  }
+}
+
 export function portOf(fd: number): number {
   const bytes = Buffer.alloc(28)
   const length = Uint32Array.of(bytes.length)
@@ -126,23 +164,30 @@ export function portOf(fd: number): number {
 
 /** Sends; gives the number of bytes that were taken, 0 when there is no room. */
 export function send(fd: number, data: Buffer): number {
-  try {
-    return call('send', fd, data, data.length, dontWait)
-  } catch (error) {
-    if ((error as { errno?: number }).errno === eagain) return 0
-    throw error
-  }
+  return attempt(() => call('send', fd, data, data.length, dontWait)) ?? 0
 }
 
-/** Receives what is there, waiting for at least a byte. */
+/** Receives what is there, waiting for at least a byte unless the socket is `nonblock`. */
 export function receive(fd: number, data: Buffer): number {
   return call('recv', fd, data, data.length, 0)
+}
+
+/** Receives what is there. @throws Error with `errno` EAGAIN when nothing is */
+export function receiveNow(fd: number, data: Buffer): number {
+  return call('recv', fd, data, data.length, dontWait)
 }
 
 export function setOption(fd: number, name: keyof typeof option, ...values: readonly number[]): void {
   const value = Int32Array.from(values)
   const [level, number] = option[name]
   call('setsockopt', fd, level, number, value, value.byteLength)
+}
+
+/** Drops what arrives for a TCP socket, as if the network had lost it; `false`: no longer. Source: socket(7), SO_ATTACH_FILTER. */
+export function dropIncoming(fd: number, drops: boolean): void {
+  const instructions = Buffer.from([0x06, 0, 0, 0, 0, 0, 0, 0]) // "ret #0": takes no byte of it
+  if (drops) call('attachFilter', fd, 1, 26, { length: 1, instructions }, 16)
+  else call('setsockopt', fd, 1, 27, Buffer.alloc(4), 4)
 }
 
 /** Sends a FIN; the socket still reads. */

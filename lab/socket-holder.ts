@@ -1,6 +1,7 @@
 /**
  * A program that holds sockets until it is ended: `node socket-holder.ts states`, or
- * `node socket-holder.ts connections COUNT PORTS PID…`, or `node socket-holder.ts lives TIMED-OUT`, or `node socket-holder.ts ended COUNT`. Prints `ready` once they stand.
+ * `node socket-holder.ts connections COUNT PORTS PID…`, or `node socket-holder.ts lives TIMED-OUT`, or `node socket-holder.ts losses`, or
+ * `node socket-holder.ts ended COUNT`. Prints `ready` once they stand.
  *
  * `states`: one of each kind that can be held still, in the network namespace that it was started in (a new one).
  * `connections`: in the namespace of each process, COUNT connections from its own address to itself, so twice as many
@@ -8,20 +9,28 @@
  * `ended`: COUNT sockets in TIME_WAIT, or as many of them as the kernel keeps.
  * `lives`: connections begin, fare and end in every way; `lives` of network-namespace.ts says how many, but for
  * those that are never answered.
+ * `losses`: segments that are lost, and sent again.
  */
+import { readFileSync } from 'node:fs'
 import { lives } from './network-namespace.ts'
 import {
   accept,
+  attempt,
   bound,
+  busily,
   close,
   connected,
   connectTo,
+  dropIncoming,
   enterNetworkOf,
   listening,
+  listeningNonblock,
   portOf,
   raiseLoopback,
   receive,
+  receiveNow,
   send,
+  sendAll,
   setOption,
   shutdownWrites,
   sockType,
@@ -113,15 +122,45 @@ function live(timedOut: number): void {
   connected(stream, '127.0.0.1', portOf(full))
   for (let k = 0; k < lives.abandoned; k += 1) close(connected(stream | nonblock, '127.0.0.1', portOf(full)))
   for (let k = 0; k < timedOut; k += 1) {
-    const client = unconnected(stream)
+    const client = unconnected(stream | nonblock)
     setOption(client, 'synRetries', 1)
     try {
-      connectTo(client, '127.0.0.1', portOf(full))
+      busily(() => attempt(() => connectTo(client, '127.0.0.1', portOf(full))))
     } catch {
       close(client)
     }
   }
   for (let k = 0; k < lives.open; k += 1) send1000()
+}
+
+/** Loses segments that are sent again: of data, several in a packet, and a listener's answer. */
+function lose(): void {
+  raiseLoopback(own)
+  const server = listening(own)
+  const client = unconnected(stream)
+  setOption(client, 'maxSegment', 1000)
+  connectTo(client, own, portOf(server))
+  const accepted = accept(server)
+  const data = Buffer.alloc(50_000)
+  dropIncoming(accepted, true)
+  sendAll(client, data)
+  busily(() => resentSegments() > 0 || undefined)
+  dropIncoming(accepted, false)
+  for (let left = data.length; left > 0; left -= busily(() => attempt(() => receiveNow(accepted, data))));
+
+  const deferring = listeningNonblock(own)
+  setOption(deferring, 'deferAccept', 1) // its answer is sent again when no data came for a second
+  connected(stream, own, portOf(deferring))
+  busily(() => attempt(() => accept(deferring)))
+}
+
+/** Of the namespace that this process is in. Source: proc_pid_net(5), snmp. */
+function resentSegments(): number {
+  const [names = [], values = []] = readFileSync('/proc/self/net/snmp', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('Tcp:'))
+    .map((line) => line.split(' '))
+  return Number(values[names.indexOf('RetransSegs')])
 }
 
 /** Connections that have ended. The listening side keeps the TIME_WAIT: a port that a client takes again ends the one before. */
@@ -175,6 +214,10 @@ if (what === 'states') holdStates()
 else if (what === 'connections') holdConnections(count, ports, pids)
 else if (what === 'ended') holdEnded(count)
 else if (what === 'lives') live(count)
-else throw new Error(`expected "states", "connections", "ended" or "lives", got ${JSON.stringify(what)}`)
+else if (what === 'losses') lose()
+else
+  throw new Error(
+    `expected "states", "connections", "ended", "lives" or "losses", got ${JSON.stringify(what)}`,
+  )
 console.log('ready')
 setInterval(() => undefined, 1 << 30)

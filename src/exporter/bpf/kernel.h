@@ -268,6 +268,7 @@ struct net_device {
 	possible_net_t nd_net;
 };
 struct sk_buff {
+	char cb[48];
 	struct net_device *dev;
 	struct sock *sk;
 	__u64 skb_mstamp_ns;
@@ -275,6 +276,10 @@ struct sk_buff {
 	unsigned char *head;
 	unsigned char *data;
 	__u16 transport_header;
+};
+/* What TCP keeps in sk_buff.cb. */
+struct tcp_skb_cb {
+	__u16 tcp_gso_segs;
 };
 struct trace_event_raw_tcp_retransmit_skb {
 	int err;

@@ -198,6 +198,20 @@ int on_retransmit(__u64 *arguments)
 	/* Newer kernels report failed attempts too, with an error as third argument. */
 	if (bpf_core_field_exists(struct trace_event_raw_tcp_retransmit_skb, err) && (int)arguments[2] != 0)
 		return 0;
+	struct sk_buff *skb = (struct sk_buff *)arguments[1];
+	struct tcp_skb_cb *control = (struct tcp_skb_cb *)skb->cb;
+	struct tcp_health_key key = key_of(sk);
+	struct tcp_health *health = health_of(&key);
+
+	if (health)
+		health->retransmits += BPF_CORE_READ(control, tcp_gso_segs);
+	return 0;
+}
+
+/* A listener answers a connection that is being opened once more. */
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(on_synack_retransmit, struct sock *sk)
+{
 	struct tcp_health_key key = key_of(sk);
 	struct tcp_health *health = health_of(&key);
 

@@ -34,7 +34,7 @@ enum { CONNECT_BUCKETS = 9, LIFETIME_BUCKETS = 7 };
 struct tcp_health {
 	__u64 connects;
 	__u64 accepts;
-	__u64 retransmits;
+	__u64 retransmits; /* segments: a packet may carry several */
 	__u64 resets_received;
 	__u64 resets_sent;
 	__u64 bytes_received; /* of connections that have ended */

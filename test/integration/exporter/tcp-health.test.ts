@@ -90,6 +90,17 @@ describeWith(['root', 'bpf'], 'TCP health from tracepoints', () => {
     expect(reading.lost).toBe(0)
   })
 
+  it('counts segments that are sent again as the kernel does: each of a packet, and the answers of a listener', async () => {
+    using reader = new TcpHealthReader(usual)
+    await using holder = await SocketHolder.losses()
+
+    const counters = countersOf(reader.read(0), holder.namespace)
+
+    const { RetransSegs: resent } = kernelCounters(holder.pid)
+    expect(counters[field.retransmits]).toBe(resent)
+    expect(resent).toBeGreaterThan(10)
+  })
+
   it('adds the bytes and round-trip times of open connections from the table', async () => {
     using reader = new SocketTableReader(usual)
     await using holder = await SocketHolder.lives()
