@@ -5,11 +5,33 @@ import { join } from 'node:path'
 import { run } from './process.ts'
 import { waitFor } from './wait.ts'
 
-/** Kills the shims that serve the containerd at `socket`, which nobody else has, and the processes in their pods. */
+/** Sockets of the runtimes that run now: shims outlive whoever started them, so none stays behind whatever way this process ends. */
+const guarded = new Set<string>()
+process.on('exit', () => {
+  for (const socket of guarded) killShims(socket)
+})
+
+/** Kills the shims of the containerd at `socket`, which nobody else has, should this process end before that is disposed of. */
+export function guardShims(socket: string): Disposable {
+  guarded.add(socket)
+  return {
+    [Symbol.dispose]() {
+      guarded.delete(socket)
+    },
+  }
+}
+
+/** Kills the shims that serve the containerd at `socket`, and the processes in their pods; waits for their end. */
 export async function stopShims(socket: string): Promise<void> {
-  const shims = processes().filter(({ args }) => args.includes('containerd-shim') && args.includes(socket))
-  const doomed = new Set(shims.map(({ pid }) => pid))
+  const doomed = killShims(socket)
+  if (doomed.size === 0) return
+  await waitFor('container processes to end', () => processes().every(({ pid }) => !doomed.has(pid)))
+}
+
+function killShims(socket: string): ReadonlySet<number> {
   const all = processes()
+  const shims = all.filter(({ args }) => args.includes('containerd-shim') && args.includes(socket))
+  const doomed = new Set(shims.map(({ pid }) => pid))
   for (let before = -1; before !== doomed.size;) {
     before = doomed.size
     for (const { pid, parent } of all) if (doomed.has(parent)) doomed.add(pid)
@@ -21,8 +43,7 @@ export async function stopShims(socket: string): Promise<void> {
       // It ended by itself.
     }
   }
-  if (doomed.size === 0) return
-  await waitFor('container processes to end', () => processes().every(({ pid }) => !doomed.has(pid)))
+  return doomed
 }
 
 /** Unmounts all that is mounted under `folder`, the deepest first. */

@@ -7,7 +7,7 @@ import { writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { mapConcurrent } from '../src/common/concurrent.ts'
 import { Bridge } from './bridge.ts'
-import { removeCgroups, removeMounts, stopShims } from './container-leftovers.ts'
+import { guardShims, removeCgroups, removeMounts, stopShims } from './container-leftovers.ts'
 import { Cri } from './cri.ts'
 import { TemporaryFolder } from './files.ts'
 import { unpacked } from './needs.ts'
@@ -101,6 +101,7 @@ export class Containerd implements AsyncDisposable {
     const { path: folder } = owned.use(await TemporaryFolder.create('containerd'))
     const bridge = owned.use(await Bridge.create(join(folder, 'cni'), busybox, mtu))
     await writeFile(join(folder, 'config.toml'), await configuration(folder, programs))
+    owned.use(guardShims(socketIn(folder)))
     const started = await startProcess(folder, programs)
     const containerd = new Containerd({ owned: owned.move(), folder, programs, bridge, started })
     try {

@@ -6,7 +6,7 @@ import { createReadStream, readdirSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { delimiter, join } from 'node:path'
-import { removeCgroups, removeMounts, stopShims } from './container-leftovers.ts'
+import { guardShims, removeCgroups, removeMounts, stopShims } from './container-leftovers.ts'
 import { TemporaryFolder } from './files.ts'
 import { unpacked } from './needs.ts'
 import { writeRootfs } from './oci-image.ts'
@@ -41,11 +41,13 @@ export class Docker implements AsyncDisposable {
   readonly #folder: TemporaryFolder
   readonly #cgroup: string
   readonly #process: Process
+  readonly #guard: Disposable
 
   private constructor(folder: TemporaryFolder, started: Process, cgroup: string) {
     this.#folder = folder
     this.#process = started
     this.#cgroup = cgroup
+    this.#guard = guardShims(join(folder.path, 'exec'))
     this.socket = join(folder.path, 'docker.sock')
   }
 
@@ -146,6 +148,7 @@ export class Docker implements AsyncDisposable {
     }
     await this.#process[Symbol.asyncDispose]()
     await stopShims(join(this.#folder.path, 'exec'))
+    this.#guard[Symbol.dispose]()
     await removeMounts(this.#folder.path)
     await removeCgroups(this.#cgroup)
     await this.#folder[Symbol.asyncDispose]()

@@ -61,7 +61,7 @@ const benchmarks: readonly Benchmark[] = [
   {
     name: 'exporter-soak',
     question:
-      'Does it keep its memory while a container a second is replaced, and does /healthz answer meanwhile?',
+      'Does it keep its memory while about a container a second is replaced, and does /healthz answer meanwhile?',
     figures: {
       rssMiBAfterChurn: ['memory after 1,000 scrapes, MiB', '≤ 160'],
       rssGrowthOverLastHalf: ['memory at the end, to that at half', ''],

@@ -1,5 +1,6 @@
 import { mapConcurrent } from '../common/concurrent.ts'
 import { errorCode, PodsonarError } from '../common/errors.ts'
+import { TimeSlice } from '../common/time-slice.ts'
 import type { Cgroupfs } from './cgroupfs.ts'
 import {
   snapshotOf,
@@ -72,7 +73,12 @@ export class ContainerCache implements Disposable {
         'no_runtime',
         'Cannot list containers: no container runtime answers, expected one at RUNTIME_ENDPOINT or a usual socket',
       )
-    const found = await mapConcurrent(listed.containers, inspections, (one) => this.#find(one))
+    const kept = await this.#kept(listed.containers)
+    const found = await mapConcurrent(
+      listed.containers,
+      inspections,
+      async (one) => kept.get(one.item.id) ?? (await this.#find(one)),
+    )
     const containers = found.filter((container) => container !== undefined)
     const uids = new Set(containers.map(({ pod }) => pod?.uid))
     const lonely = listed.sandboxes.filter(({ item }) => !uids.has(item.pod.uid))
@@ -106,14 +112,23 @@ export class ContainerCache implements Disposable {
     return snapshot
   }
 
+  /** Those that are known and whose process lives, by id. */
+  async #kept(listed: readonly FromRuntimes<ListedContainer>[]): Promise<Map<string, Container>> {
+    const kept = new Map<string, Container>()
+    const slice = new TimeSlice()
+    for (const { item } of listed) {
+      if (slice.over) await slice.next()
+      const known = this.#known.get(item.id)
+      if (known === undefined || this.#processes.get(item.id)?.lives !== true) continue
+      const { id, name, image, pod } = item
+      const same = known.name === name && known.image === image && known.pod === pod
+      kept.set(id, same ? known : { ...known, name, image, pod })
+    }
+    return kept
+  }
+
   async #find({ runtimes, item }: FromRuntimes<ListedContainer>): Promise<Container | undefined> {
     try {
-      const known = this.#known.get(item.id)
-      if (known !== undefined && this.#processes.get(item.id)?.lives === true) {
-        const { name, image, pod } = item
-        const same = known.name === name && known.image === image && known.pod === pod
-        return same ? known : { ...known, name, image, pod }
-      }
       let pid: number | undefined
       for (const runtime of runtimes) pid ??= await runtime.pid(item.id, listWaitMs)
       if (pid === undefined || pid === 0)

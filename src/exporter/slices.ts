@@ -3,7 +3,8 @@ import { TimeSlice } from '../common/time-slice.ts'
 import type { NetworkNamespace } from './core/containers.ts'
 
 /**
- * Calls `read` for each item and gives the event loop a chance in between, so that no node is too large for /healthz.
+ * Calls `read` for each item and gives the event loop a chance before and in between, so that no node is too large for /healthz,
+ * and that collectors which begin at the same moment share its turn.
  *
  * @throws what `signal` is aborted with
  */
@@ -13,6 +14,8 @@ export async function eachInSlices<T>(
   read: (item: T) => void,
 ): Promise<void> {
   const slice = new TimeSlice()
+  await slice.next()
+  signal.throwIfAborted()
   for (const item of items) {
     if (slice.over) {
       await slice.next()

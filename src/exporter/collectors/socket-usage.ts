@@ -4,6 +4,7 @@ import type { Collector } from '../collector.ts'
 import type { LabelMaker } from '../core/labels.ts'
 import { tcpState, type NamespaceSockets } from '../core/socket-table.ts'
 import type { SharedTable } from '../shared-table.ts'
+import { eachInSlices } from '../slices.ts'
 
 type Protocol = 'tcp' | 'tcp6' | 'udp' | 'udp6'
 
@@ -68,20 +69,23 @@ function usageCollector(
 ): Collector {
   return {
     name,
-    async collect(snapshot) {
+    async collect(snapshot, signal) {
       const { namespaces } = await table.read(snapshot)
-      return Object.entries(protocols).map(([protocol, addSamples]) => {
-        const family = new Family(
+      const parts = Object.entries(protocols).map(([protocol, addSamples]) => ({
+        addSamples,
+        family: new Family(
           `container_network_${protocol}_usage_total`,
           'gauge',
           `${protocol} connection usage statistic for container`,
-        )
-        for (const namespace of snapshot.namespaces) {
-          const sockets = namespaces.get(namespace.inode)
-          if (sockets !== undefined) addSamples(family, labels.namespace(namespace), sockets)
-        }
-        return family
+        ),
+      }))
+      await eachInSlices(snapshot.namespaces, signal, (namespace) => {
+        const sockets = namespaces.get(namespace.inode)
+        if (sockets === undefined) return
+        const own = labels.namespace(namespace)
+        for (const { addSamples, family } of parts) addSamples(family, own, sockets)
       })
+      return parts.map(({ family }) => family)
     },
   }
 }

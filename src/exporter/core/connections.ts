@@ -61,7 +61,7 @@ export interface BoundConnections {
  *
  * @param resolve as of {@link connectionsByOwner}
  * @param memory what it gives is valid until it is given the same memory again
- * @param pause called between steps that take 10 to 30 ms each for 200,000 sockets, to let others have their turn
+ * @param pause called before and between steps that take 10 to 30 ms each for 200,000 sockets, to let others have their turn
  */
 export async function boundConnections(
   snapshot: Snapshot,
@@ -71,6 +71,7 @@ export async function boundConnections(
   pause: () => Promise<unknown>,
   memory?: OwnersMemory,
 ): Promise<BoundConnections> {
+  await pause()
   const owned = connectionsByOwner(snapshot, table, resolve, memory)
   await pause()
   const selection = new Selection(owned)

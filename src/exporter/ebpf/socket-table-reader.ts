@@ -90,9 +90,9 @@ export class SocketTableReader implements Disposable {
   }
 
   #grow(rows: number): Loaded {
-    const capacity = 2 ** Math.ceil(Math.log2(rows * 1.1))
-    if (capacity > mostRows)
+    if (rows > mostRows)
       throw new BpfError('bpf_no_memory', `Cannot read ${rows} sockets: expected at most ${mostRows}`)
+    const capacity = Math.min(mostRows, Math.ceil((rows * 1.25) / 4096) * 4096)
     this[Symbol.dispose]()
     this.#loaded = this.#load(capacity)
     return this.#loaded

@@ -1,4 +1,5 @@
 /** What a CRI runtime lists, decoded only where it is new: a scrape of 300 containers would spend half its time on it. */
+import { TimeSlice } from '../../common/time-slice.ts'
 import type { ListedContainer, ListedSandbox, Listing, Pod } from '../core/containers.ts'
 import { splitList, type ListEntry } from '../core/split-list.ts'
 
@@ -21,6 +22,12 @@ export interface CriContainer {
   readonly labels: Readonly<Record<string, string>>
 }
 
+interface KnownSandbox extends ListedSandbox {
+  readonly ready: boolean
+  /** Its bytes, a part of the answer that came last: of none before, which would stay in memory for them. */
+  readonly message: Uint8Array
+}
+
 /** Decoders of whole answers. */
 export interface CriDecoders {
   readonly containers: (bytes: Uint8Array) => readonly CriContainer[]
@@ -37,7 +44,7 @@ const sandboxesEveryMs = 30_000
 export class CriListing {
   readonly #decode: CriDecoders
   #containers = new Map<string, ListedContainer>()
-  #sandboxes = new Map<string, ListedSandbox & { ready: boolean }>()
+  #sandboxes = new Map<string, KnownSandbox>()
   #ready: readonly ListedSandbox[] = []
   #sandboxesAt = -Infinity
 
@@ -55,9 +62,11 @@ export class CriListing {
     const same =
       entries.length === this.#containers.size && entries.every(({ id }) => this.#containers.has(id))
     if (!same || performance.now() - this.#sandboxesAt > sandboxesEveryMs)
-      this.#takeSandboxes(await askForSandboxes())
+      await this.#takeSandboxes(await askForSandboxes())
     const next = new Map<string, ListedContainer>()
+    const slice = new TimeSlice()
     for (const entry of entries) {
+      if (slice.over) await slice.next()
       const container = this.#containers.get(entry.id) ?? this.#container(entry)
       if (container !== undefined) next.set(entry.id, container)
     }
@@ -65,15 +74,27 @@ export class CriListing {
     return { containers: [...next.values()], sandboxes: this.#ready }
   }
 
-  #takeSandboxes(bytes: Uint8Array): void {
-    const next = new Map<string, ListedSandbox & { ready: boolean }>()
-    for (const sandbox of this.#decode.sandboxes(bytes)) {
-      const pod = this.#sandboxes.get(sandbox.id)?.pod ?? podOf(sandbox)
-      next.set(sandbox.id, { id: sandbox.id, pod, ready: sandbox.state === 'SANDBOX_READY' })
+  /** Sandboxes change their state, so one whose bytes are as before is as before. */
+  async #takeSandboxes(bytes: Uint8Array): Promise<void> {
+    const next = new Map<string, KnownSandbox>()
+    const slice = new TimeSlice()
+    for (const { id, message } of splitList(bytes)) {
+      if (slice.over) await slice.next()
+      const known = this.#sandboxes.get(id)
+      const same = known !== undefined && Buffer.compare(known.message, message) === 0
+      const sandbox = same ? { ...known, message } : this.#sandbox(message, known?.pod)
+      if (sandbox !== undefined) next.set(id, sandbox)
     }
     this.#sandboxes = next
     this.#ready = [...next.values()].filter(({ ready }) => ready)
     this.#sandboxesAt = performance.now()
+  }
+
+  #sandbox(message: Uint8Array, pod: Pod | undefined): KnownSandbox | undefined {
+    const [sandbox] = this.#decode.sandboxes(message)
+    if (sandbox === undefined) return undefined
+    const { id, state } = sandbox
+    return { id, pod: pod ?? podOf(sandbox), ready: state === 'SANDBOX_READY', message }
   }
 
   #container({ message }: ListEntry): ListedContainer | undefined {

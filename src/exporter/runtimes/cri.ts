@@ -1,34 +1,11 @@
 /** Container runtimes that serve the Container Runtime Interface v1: containerd, CRI-O, cri-dockerd. */
-import { fileURLToPath } from 'node:url'
-import {
-  Client,
-  credentials,
-  status,
-  type ClientUnaryCall,
-  type ServiceDefinition,
-  type ServiceError,
-} from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
+import { Client, credentials, status, type ClientUnaryCall, type ServiceError } from '@grpc/grpc-js'
 import { PodsonarError } from '../../common/errors.ts'
 import type { Listing } from '../core/containers.ts'
 import { pidOf } from '../core/cri-info.ts'
+import { criCall } from './cri-calls.ts'
 import { CriListing, type CriContainer, type CriSandbox } from './cri-listing.ts'
 import type { ContainerRuntime, WritableLayer } from './runtime.ts'
-
-/** Loaded when the first runtime is: it takes 20 ms. */
-let service: ServiceDefinition | undefined
-
-function runtimeService(): ServiceDefinition {
-  const file = fileURLToPath(new URL('../../../proto/cri-runtime-v1.proto', import.meta.url))
-  service ??= loadSync(file, { longs: Number, enums: String, defaults: true })[
-    'runtime.v1.RuntimeService'
-  ] as ServiceDefinition
-  return service
-}
-
-function decoded(method: string, bytes: Uint8Array): unknown {
-  return runtimeService()[method]?.responseDeserialize(Buffer.from(bytes))
-}
 
 function asItIs(bytes: Buffer): Buffer {
   return bytes
@@ -50,8 +27,9 @@ export class CriRuntime implements ContainerRuntime {
   readonly #client: Client
   readonly #calls = new Set<ClientUnaryCall>()
   readonly #listing = new CriListing({
-    containers: (bytes) => (decoded('ListContainers', bytes) as { containers: CriContainer[] }).containers,
-    sandboxes: (bytes) => (decoded('ListPodSandbox', bytes) as { items: CriSandbox[] }).items,
+    containers: (bytes) =>
+      (criCall('ListContainers').decode(bytes) as { containers: CriContainer[] }).containers,
+    sandboxes: (bytes) => (criCall('ListPodSandbox').decode(bytes) as { items: CriSandbox[] }).items,
   })
   #name = 'cri'
   #version = ''
@@ -154,29 +132,23 @@ export class CriRuntime implements ContainerRuntime {
     this.#client.close()
   }
 
-  /** @param decode what reads the answer, if not protobuf-js the whole of it */
-  #call<T>(
-    method: string,
-    request: object,
-    timeoutMs: number,
-    decode = runtimeService()[method]?.responseDeserialize as (bytes: Buffer) => T,
-  ): Promise<T> {
-    const definition = runtimeService()[method]
-    if (definition === undefined) throw new TypeError(`The CRI proto file has no ${method}`)
+  /** @param decode what reads the answer, if not the whole of it is wanted as an object */
+  #call<T>(method: string, request: object, timeoutMs: number, decode?: (bytes: Buffer) => T): Promise<T> {
+    const call = criCall(method)
     return new Promise((resolve, reject) => {
-      const call = this.#client.makeUnaryRequest(
-        definition.path,
-        definition.requestSerialize,
-        decode,
+      const running = this.#client.makeUnaryRequest(
+        call.path,
+        call.encode,
+        decode ?? (call.decode as (bytes: Buffer) => T),
         request,
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
-          this.#calls.delete(call)
+          this.#calls.delete(running)
           if (error === null && response !== undefined) resolve(response)
           else reject(this.#failure(method, error, timeoutMs))
         },
       )
-      this.#calls.add(call)
+      this.#calls.add(running)
     })
   }
 
