@@ -95,7 +95,7 @@ describeWith(['root'], 'the exporter while pods come and go', () => {
       }
     })()
     const round = 50
-    for (let pod = 0; pod < 1_000; pod += round) {
+    for (let pod = 0; pod < 1_000 || scrapes <= 2; pod += round) {
       const names = Array.from({ length: round }, (_, k) => `pod-${pod + k}`)
       for (const name of names) await churn.add(name)
       await Promise.all(names.map((name) => churn.end(name)))
@@ -103,7 +103,6 @@ describeWith(['root'], 'the exporter while pods come and go', () => {
     for (const name of ['last-a', 'last-b']) await churn.add(name)
     stop.abort()
     await scraping
-    expect(scrapes).toBeGreaterThan(2)
     expect(podsIn(await scrape(url))).toEqual(['last-a', 'last-b'])
     expect(successIn(await scrape(url))).toEqual([1])
   })
