@@ -7,6 +7,10 @@ import { criCall } from './cri-calls.ts'
 import { CriListing, type CriContainer, type CriSandbox } from './cri-listing.ts'
 import type { ContainerRuntime, WritableLayer } from './runtime.ts'
 
+/** Whose answers are decoded entry by entry. */
+const listContainers = criCall('ListContainers')
+const listPodSandbox = criCall('ListPodSandbox')
+
 function asItIs(bytes: Buffer): Buffer {
   return bytes
 }
@@ -27,9 +31,8 @@ export class CriRuntime implements ContainerRuntime {
   readonly #client: Client
   readonly #calls = new Set<ClientUnaryCall>()
   readonly #listing = new CriListing({
-    containers: (bytes) =>
-      (criCall('ListContainers').decode(bytes) as { containers: CriContainer[] }).containers,
-    sandboxes: (bytes) => (criCall('ListPodSandbox').decode(bytes) as { items: CriSandbox[] }).items,
+    containers: (bytes) => (listContainers.decode(bytes) as { containers: CriContainer[] }).containers,
+    sandboxes: (bytes) => (listPodSandbox.decode(bytes) as { items: CriSandbox[] }).items,
   })
   #name = 'cri'
   #version = ''
