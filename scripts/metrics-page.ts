@@ -1,5 +1,6 @@
 /** docs/metrics.md: what each mode tells of itself, read off the declarations. */
 import type { Registry } from 'prom-client'
+import { EventLoopTurns } from '../src/common/event-loop.ts'
 import { createRegistry } from '../src/common/metrics.ts'
 import { ExporterMetrics } from '../src/exporter/metrics.ts'
 import { sidecarMetrics } from '../src/exporter/core/sidecar/counts.ts'
@@ -43,10 +44,11 @@ const podWithSidecar: MonitoredPod = {
 }
 
 export function metricsMarkdown(): string {
-  const common = createRegistry('registrar')
+  using turns = new EventLoopTurns()
+  const common = createRegistry('registrar', turns)
   const shared = new Set(declared(common).map(({ name }) => name))
   const own = (mode: string, declare: (registry: Registry) => void): Declared[] => {
-    const registry = createRegistry(mode)
+    const registry = createRegistry(mode, turns)
     declare(registry)
     const metrics = declared(registry).filter(({ name }) => !shared.has(name))
     registry.clear()

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Backoff } from '../common/backoff.ts'
 import { describeError } from '../common/errors.ts'
+import { EventLoopTurns } from '../common/event-loop.ts'
 import { keepHeapsSmall } from '../common/heap.ts'
 import { parseLabelSelector } from '../common/label-selector.ts'
 import { never, pause, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
@@ -69,7 +70,7 @@ export async function startExporter(
   keepHeapsSmall()
   await using owned = new AsyncDisposableStack()
   const procfs = Procfs.open(config.procPath)
-  const registry = createRegistry('exporter')
+  const registry = createRegistry('exporter', owned.use(new EventLoopTurns()))
   const metrics = new ExporterMetrics(registry)
   const requestMetrics = new RequestMetrics(registry)
   const readiness = new Readiness()

@@ -1,3 +1,4 @@
+import { EventLoopTurns } from '../common/event-loop.ts'
 import { never, type ModeContext, type RunningMode } from '../common/lifecycle.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { opsHandler } from '../common/web/ops.ts'
@@ -60,7 +61,7 @@ export async function startProxyOn(
   { log }: Pick<ModeContext, 'log'>,
 ): Promise<RunningProxy> {
   await using owned = new AsyncDisposableStack()
-  const registry = createRegistry('proxy')
+  const registry = createRegistry('proxy', owned.use(new EventLoopTurns()))
   const readiness = new Readiness()
   const last = new LastScrapes()
   const inFlight = new InFlight({ total: config.maxInFlight, perTarget: config.maxInFlightPerNode })

@@ -1,4 +1,5 @@
 import { describeError } from '../common/errors.ts'
+import { EventLoopTurns } from '../common/event-loop.ts'
 import { keepHeapsSmall } from '../common/heap.ts'
 import { html, renderPage } from '../common/html.ts'
 import type { ModeContext, RunningMode } from '../common/lifecycle.ts'
@@ -43,7 +44,7 @@ export async function startRegistrar(
   { log, signal }: ModeContext,
 ): Promise<RunningMode> {
   await using owned = new AsyncDisposableStack()
-  const registry = createRegistry('registrar')
+  const registry = createRegistry('registrar', owned.use(new EventLoopTurns()))
   const readiness = new Readiness()
   const clusterConfig = loadClusterConfig({ kubeconfig: config.kubeconfig })
   const live: { reconciler?: Reconciler; leadership?: Leadership; peers?: PeerSources } = {}

@@ -120,7 +120,7 @@ const limits = {
   keepAliveTimeout: 75_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
-  connectionsCheckingInterval: 2_000,
+  connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16_384,
 }
 
