@@ -58,7 +58,10 @@ function openConsul(
   const catalog = new CatalogRegistry(consul, options)
   const [registry, other] = kind === 'agent' ? [agent, catalog] : [catalog, agent]
   const leftovers = new Leftovers(consul, clusterName)
-  const sweeper = new LeftoverSweeper({ leftovers, backend: kind, log, readiness, onLeft })
+  const sweeper = new LeftoverSweeper({
+    ...{ leftovers, backend: kind, log, readiness, onLeft },
+    isInPlace: async (signal) => kind === 'catalog' || leftovers.isTold(agent, signal),
+  })
   const earlier: Pick<Registry, 'read'> = {
     read: async (each, signal) => {
       // On the nodes of agents that were replaced, too; what an agent itself says is the latest.

@@ -1,14 +1,20 @@
-import { describeError } from '../common/errors.ts'
+import { describeError, PodsonarError } from '../common/errors.ts'
+import { pause } from '../common/lifecycle.ts'
 import type { Logger } from '../common/logger.ts'
 import type { Readiness } from '../common/web/readiness.ts'
 import { isRemovable, type Leftovers, type Place } from './consul/leftovers.ts'
 import type { BackendKind } from './consul/registry.ts'
 
+/** After how long it is looked again whether services are in place, in milliseconds; then the next run has its turn. */
+const looksMs = [200, 400, 800, 1_600, 3_200]
+
 export interface SweeperOptions {
-  readonly leftovers: Leftovers
+  readonly leftovers: Pick<Leftovers, 'find' | 'clear' | 'abandoned'>
   readonly backend: BackendKind
   readonly log: Logger
   readonly readiness: Readiness
+  /** Whether consul_sd finds all services where they belong: they are removed elsewhere only then. */
+  readonly isInPlace: (signal: AbortSignal) => Promise<boolean>
   /** How many services of ours are left where they cannot be removed from here. */
   readonly onLeft: (services: number) => void
 }
@@ -42,7 +48,9 @@ export class LeftoverSweeper {
     const { leftovers, backend, log } = this.#options
     try {
       const places = await leftovers.find(backend, signal)
-      for (const place of places.filter(isRemovable)) {
+      const removable = places.filter(isRemovable)
+      if (removable.length > 0) await this.#untilInPlace(signal)
+      for (const place of removable) {
         await leftovers.clear(place, signal)
         log.info(
           { event: 'leftovers_removed', node: place.node, kind: place.kind, services: place.services.length },
@@ -55,6 +63,19 @@ export class LeftoverSweeper {
       if (signal.aborted) return
       log.warn({ event: 'leftovers_failed', error: describeError(error) }, 'Cannot look after leftovers')
     }
+  }
+
+  async #untilInPlace(signal: AbortSignal): Promise<void> {
+    for (const ms of looksMs) {
+      if (await this.#options.isInPlace(signal)) return
+      await pause(ms, signal)
+      signal.throwIfAborted()
+    }
+    if (await this.#options.isInPlace(signal)) return
+    throw new PodsonarError(
+      'agent_not_in_sync',
+      'The Consul agent has not told its servers of all services yet',
+    )
   }
 
   /** The old set of a cluster that was renamed, for example. */

@@ -9,7 +9,7 @@ import { directoryNode } from '../core/directory-node.ts'
 import { ConsulError } from './errors.ts'
 import type { ConsulHttp } from './http.ts'
 import { inParallel } from './pool.ts'
-import { goneAfterMs, type BackendKind, type Heartbeat } from './registry.ts'
+import { goneAfterMs, type BackendKind, type Heartbeat, type Registry } from './registry.ts'
 import { Transactions } from './transactions.ts'
 
 /**
@@ -164,6 +164,20 @@ export class Leftovers {
         if (isOurs(service, this.#clusterName)) each(service)
       },
     )
+  }
+
+  /**
+   * Whether the catalog has all of ours that the agent has: an agent tells its servers a moment after it was told.
+   *
+   * @throws ConsulError
+   */
+  async isTold(agent: Pick<Registry, 'read'>, signal: AbortSignal): Promise<boolean> {
+    const untold = new Set<string>()
+    await agent.read((service) => {
+      if (kindOf(service.id) !== undefined && isOurs(service, this.#clusterName)) untold.add(service.id)
+    }, signal)
+    await this.#servicesOn(await this.#agentNode(signal), ({ id }) => void untold.delete(id), signal)
+    return untold.size === 0
   }
 
   /** Takes away what was found at a removable place; our own external node goes as a whole. @throws ConsulError */
