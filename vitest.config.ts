@@ -6,8 +6,9 @@ export default defineConfig({
     globalSetup: ['test/setup/global.ts'],
     // Real servers start in these tests, on machines with few cores.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 180_000,
+    // What a test waits for has a limit of its own, which names it.
+    testTimeout: 240_000,
+    hookTimeout: 300_000,
     reporters: ['default'],
   },
 })

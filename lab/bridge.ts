@@ -1,9 +1,10 @@
 /** A network for pods: a bridge of its own with an unused subnet, and the CNI configuration that plugs pods into it. */
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { run } from './process.ts'
+import { Turn } from './turn.ts'
 
 export class Bridge implements AsyncDisposable {
   readonly name: string
@@ -25,6 +26,8 @@ export class Bridge implements AsyncDisposable {
    */
   static async create(folder: string, busybox: string, mtu = 1500): Promise<Bridge> {
     const name = `sonar${randomBytes(4).toString('hex')}`
+    // Between the choice of a subnet and its use nobody else may choose the same.
+    await using _turn = await Turn.exclusive('bridge')
     const net = freeSecondOctet()
     const bridge = new Bridge(name, `10.${net}.0.1`, busybox)
     await run(busybox, ['brctl', 'addbr', name])
@@ -50,15 +53,16 @@ export class Bridge implements AsyncDisposable {
   }
 }
 
-/** The second octet of a 10.x.0.0/16 that no interface of this machine is in, random so that parallel labs differ. */
+/**
+ * The second octet of a 10.x.0.0/16 that no route of this machine leads to, also none of a bridge that has no pods yet, or any more.
+ * Source: /proc/net/route, whose second column is a destination in hexadecimal, its first octet last.
+ */
 function freeSecondOctet(): number {
-  const used = new Set(
-    Object.values(networkInterfaces())
-      .flat()
-      .map((address) => address?.address.split('.', 2).join('.')),
-  )
+  const routes = readFileSync('/proc/net/route', 'latin1').split('\n')
+  const used = new Set(routes.map((line) => line.split('\t')[1]?.slice(4)))
   for (;;) {
     const octet = 100 + ((randomBytes(1)[0] ?? 0) % 150)
-    if (!used.has(`10.${octet}`)) return octet
+    const hexadecimal = octet.toString(16).padStart(2, '0').toUpperCase()
+    if (!used.has(`${hexadecimal}0A`)) return octet
   }
 }

@@ -1,9 +1,10 @@
 /**
  * http-proxy as a quick hand would use it, as a program: what podsonar's proxy is compared with, in tests that show
- * its faults and in the benchmark. `node lab/naive-proxy.ts PORT CA-FILE TOKEN`; listens on 127.0.0.1, says `ready`.
+ * its faults and in the benchmark. `node lab/naive-proxy.ts PORT CA-FILE TOKEN`; listens on 127.0.0.1, says `ready` and its port.
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import httpProxy from 'http-proxy'
 
 const [port = '', caFile = '', token = ''] = process.argv.slice(2)
@@ -22,5 +23,5 @@ const server = createServer((request, response) => {
   })
 })
 server.listen(Number(port), '127.0.0.1', () => {
-  console.log('ready')
+  console.log('ready', (server.address() as AddressInfo).port)
 })

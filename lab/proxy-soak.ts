@@ -20,6 +20,11 @@ const behaviours: readonly KubeletBehaviour[] = [
   ...(['die', 'drip', 'hang', 'redirect'] as const),
 ]
 const concurrency = 32
+/** What its client gives a scrape: those that must come whole have the time that a busy machine takes. */
+const timeoutSeconds: Readonly<Partial<Record<KubeletBehaviour, string>>> = {
+  answer: '30',
+  reset_reused: '30',
+}
 
 export interface SoakOptions {
   /** How many at least, a tenth of which their clients abandon. */
@@ -32,6 +37,8 @@ export interface SoakResult {
   readonly scrapes: number
   /** That came whole. */
   readonly whole: number
+  /** That did not, though their kubelets answer and their clients waited. */
+  readonly missed: number
   /** After the first half, and at the end, in bytes. */
   readonly rssBytes: readonly [half: number, end: number]
   /** Idle connections to kubelets when the last scrape was over, as podsonar counts them. */
@@ -70,6 +77,7 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
       KUBELET_CERTIFICATE_AUTHORITY: ca.certificateFile,
       KUBELET_TOKEN_FILE: tokenFile,
       LOOPBACK_NODES: 'true',
+      MAX_IN_FLIGHT_PER_NODE: String(concurrency),
     }),
   )
   const ops = await program.url('OPS_PORT')
@@ -95,13 +103,18 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
   const leftMs = performance.now()
   let started = 0
   let whole = 0
+  let missed = 0
   let half = 0
   const worker = async (): Promise<void> => {
     while (started < scrapes || performance.now() - leftMs < awayMs) {
       started += 1
       if (started === Math.ceil(scrapes / 2)) half = processUsage(pid).rssBytes
-      const node = nodes[Math.floor(Math.random() * nodes.length)] ?? ''
-      if (await scrape(agent, Number(port), node, Math.random() < 0.1)) whole += 1
+      const index = Math.floor(Math.random() * nodes.length)
+      const seconds = timeoutSeconds[behaviours[index] ?? 'answer']
+      const abandoned = Math.random() < 0.1
+      const options = { port: Number(port), node: nodes[index] ?? '', seconds: seconds ?? '0.4', abandoned }
+      if (await scrape(agent, options)) whole += 1
+      else if (seconds !== undefined && !abandoned) missed += 1
     }
   }
   await Promise.all(Array.from({ length: concurrency }, worker))
@@ -122,15 +135,25 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
     .split('\n')
     .filter((line) => /Unhandled|Warning|MaxListeners|"level":"error"/.test(line))
   return {
-    ...{ scrapes: started, whole, rssBytes: [half, end], socketsKept, awaySeconds, complaints },
+    ...{ scrapes: started, whole, missed, rssBytes: [half, end], socketsKept, awaySeconds, complaints },
     socketsLeft: Math.max(0, sockets(pid) - before),
   }
 }
 
+interface ScrapeOptions {
+  readonly port: number
+  /** `address:port` */
+  readonly node: string
+  /** Its timeout, as a client tells it. */
+  readonly seconds: string
+  /** Whether the client goes away meanwhile. */
+  readonly abandoned: boolean
+}
+
 /** @returns whether the page came whole. Never rejects */
-function scrape(agent: Agent, port: number, node: string, abandoned: boolean): Promise<boolean> {
+function scrape(agent: Agent, { port, node, seconds, abandoned }: ScrapeOptions): Promise<boolean> {
   return new Promise((resolve) => {
-    const headers = { 'accept-encoding': 'gzip', 'x-prometheus-scrape-timeout-seconds': '0.4' }
+    const headers = { 'accept-encoding': 'gzip', 'x-prometheus-scrape-timeout-seconds': seconds }
     const path = `/api/v1/nodes/${node}/metrics/cadvisor`
     const request = httpRequest({ host: '127.0.0.1', port, path, agent, headers }, (response) => {
       response.resume()

@@ -24,6 +24,8 @@ export interface ShortCutOptions {
 export interface ShortCutReading extends SockopsReading {
   /** Programs of somebody else, because of which cgroups were left alone. */
   readonly taken: readonly string[]
+  /** When it began to read, in nanoseconds of the monotonic clock. */
+  readonly at: number
 }
 
 export class ShortCutCgroup implements AsyncDisposable {
@@ -79,10 +81,8 @@ export class ShortCutCgroup implements AsyncDisposable {
 
   /** Figures that hold all that was done before. */
   async nextReading(): Promise<ShortCutReading> {
-    const lines = (): number => this.holder.stdout.split('\n').length
-    const before = lines()
-    await waitFor('new figures', () => lines() > before + 1)
-    return this.reading
+    const now = Number(process.hrtime.bigint())
+    return waitFor('new figures', () => this.reading.at > now && this.reading)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,8 +12,9 @@ const given = JSON.parse(options) as Omit<SockopsOptions, 'log'>
 const programs = new SockopsPrograms({ ...given, log: silentLogger })
 let containers = folders.map((folder) => ({ folder, cgroupIds: [statSync(folder).ino] }))
 const tell = (): void => {
+  const at = Number(process.hrtime.bigint())
   const taken = programs.watch(containers)
-  console.log(JSON.stringify({ ...programs.read(), taken }))
+  console.log(JSON.stringify({ ...programs.read(), taken, at }))
 }
 process.on('SIGUSR2', () => (containers = containers.slice(1)))
 tell()

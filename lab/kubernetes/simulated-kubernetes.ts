@@ -7,10 +7,11 @@ import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { createServer as createPlainServer, type RequestListener, type Server } from 'node:http'
 import { createServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { CertificateAuthority } from '../certificates.ts'
 import { TemporaryFolder } from '../files.ts'
+import { freePorts } from '../ports.ts'
 import { ApiServer } from './api-server.ts'
 import type { Faults } from './faults.ts'
 import { nodeObject, podObject, type NodeState, type PodState } from './objects.ts'
@@ -264,11 +265,11 @@ export class SimulatedKubernetes implements AsyncDisposable {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
+    if (this.#port === 0) [this.#port = 0] = await freePorts(1)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.#port, '127.0.0.1', resolve)
     })
-    this.#port = (server.address() as AddressInfo).port
     this.#server = server
   }
 

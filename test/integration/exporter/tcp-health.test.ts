@@ -15,7 +15,7 @@ import { LiveTcpBuilder } from '../../../src/exporter/core/live-tcp.ts'
 import { SocketTableReader } from '../../../src/exporter/ebpf/socket-table-reader.ts'
 import { TcpHealthReader, type TcpHealthReading } from '../../../src/exporter/ebpf/tcp-health-reader.ts'
 import { describeWith } from '../../setup/needs.ts'
-import { allPrograms, programsOf } from '../../support/bpf-programs.ts'
+import { allPrograms, missedOnTheNode, programsOf } from '../../support/bpf-programs.ts'
 import { socketRows } from '../../support/proc-sockets.ts'
 
 const program = fileURLToPath(new URL('../../support/hold-programs.ts', import.meta.url))
@@ -87,7 +87,7 @@ describeWith(['root', 'bpf'], 'TCP health from tracepoints', () => {
     expect(sum(counters.slice(field.lifetimeBuckets))).toBe(closed * 2)
     const long = reading.long.filter(({ namespace }) => namespace === holder.namespace)
     expect(sum(long.map(({ count }) => count))).toBe((lives.open + 1) * 2)
-    expect(reading.lost).toBe(0)
+    expect(reading.lost).toBeLessThan(missedOnTheNode)
   })
 
   it('counts segments that are sent again as the kernel does: each of a packet, and the answers of a listener', async () => {

@@ -54,6 +54,7 @@ describeWith(['chromium'], 'the pages, in a browser', () => {
 
       await first.getByRole('searchbox').fill('WEB-1999 shop')
       await first.getByRole('button', { name: 'Filter' }).click()
+      await first.waitForURL(({ searchParams }) => searchParams.has('q'))
       expect(await first.locator('#registered tbody tr').count()).toBe(11)
 
       const found = await read(`${url}?q=hostile`)

@@ -41,6 +41,8 @@ function rawGet(port: number, ...headers: readonly string[]): Raw {
 const page = (): string => `/api/v1/nodes/127.0.0.1:${kubelet.port}/metrics/cadvisor`
 const ours = (): number => world.proxy.port
 const theirs = (): number => naive.port
+/** For what does not happen, in milliseconds; what does happen may take a busy machine longer. */
+const aMoment = 3_000
 
 /** Waits a moment in which nothing may happen, by letting another scrape go all the way through. */
 async function aScrapeLater(): Promise<void> {
@@ -51,11 +53,11 @@ async function aScrapeLater(): Promise<void> {
 }
 
 describe('a kubelet that dies in the middle of its page', () => {
-  async function clientIsCut(port: number): Promise<boolean> {
+  async function clientIsCut(port: number, timeoutMs = 30_000): Promise<boolean> {
     kubelet.behaviour = 'die'
     using raw = rawGet(port)
     // Awaited here: the connection is closed when this function is left.
-    return await waitFor('the end', () => raw.closed, { timeoutMs: 3_000 }).then(
+    return await waitFor('the end', () => raw.closed, { timeoutMs }).then(
       () => !raw.received.endsWith('0\r\n\r\n'),
       () => false,
     )
@@ -66,12 +68,12 @@ describe('a kubelet that dies in the middle of its page', () => {
   })
 
   it('leaves the client of naive http-proxy hanging', async () => {
-    expect(await clientIsCut(theirs())).toBe(false)
+    expect(await clientIsCut(theirs(), aMoment)).toBe(false)
   })
 })
 
 describe('a client that goes away', () => {
-  async function upstreamIsAborted(port: number): Promise<boolean> {
+  async function upstreamIsAborted(port: number, timeoutMs = 30_000): Promise<boolean> {
     kubelet.behaviour = 'hang'
     await waitFor('quiet', () => kubelet.running === 0)
     const raw = rawGet(port)
@@ -80,7 +82,7 @@ describe('a client that goes away', () => {
     raw[Symbol.dispose]()
     await aScrapeLater()
     return await waitFor('the abort', () => busy !== undefined && !kubelet.open.has(busy), {
-      timeoutMs: 3_000,
+      timeoutMs,
     }).then(
       () => true,
       () => false,
@@ -92,7 +94,7 @@ describe('a client that goes away', () => {
   })
 
   it('leaves the request of naive http-proxy running', async () => {
-    expect(await upstreamIsAborted(theirs())).toBe(false)
+    expect(await upstreamIsAborted(theirs(), aMoment)).toBe(false)
   })
 })
 
@@ -140,22 +142,22 @@ describe('connections', () => {
 })
 
 describe('a page that comes in drips', () => {
-  async function secondsUntilCut(port: number): Promise<number> {
+  /** The whole page takes twenty seconds. */
+  async function isCut(port: number, timeoutMs: number): Promise<boolean> {
     kubelet.behaviour = 'drip'
-    const started = performance.now()
     using raw = rawGet(port, 'X-Prometheus-Scrape-Timeout-Seconds: 1')
-    await waitFor('the cut', () => raw.closed || raw.received.endsWith('}'), { timeoutMs: 3_000 }).catch(
-      () => undefined,
+    return await waitFor('the cut', () => raw.closed, { timeoutMs }).then(
+      () => !raw.received.endsWith('0\r\n\r\n'),
+      () => false,
     )
-    return (performance.now() - started) / 1_000
   }
 
   it('is cut at the deadline', async () => {
-    expect(await secondsUntilCut(ours())).toBeLessThan(2)
+    expect(await isCut(ours(), 10_000)).toBe(true)
   })
 
   it('goes on behind naive http-proxy', async () => {
-    expect(await secondsUntilCut(theirs())).toBeGreaterThan(2.5)
+    expect(await isCut(theirs(), aMoment)).toBe(false)
   })
 })
 

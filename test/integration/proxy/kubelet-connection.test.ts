@@ -36,7 +36,7 @@ afterAll(async () => {
 
 const scrape = (): Promise<Answer> =>
   world.scrape('127.0.0.1', (server.address() as AddressInfo).port, {
-    headers: { 'x-prometheus-scrape-timeout-seconds': '3' },
+    headers: { 'x-prometheus-scrape-timeout-seconds': '30' },
   })
 
 const head = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n'

@@ -24,7 +24,7 @@ describe('the caps on scrapes in flight', () => {
     const one = await world.addKubelet('node-1', '127.0.0.1')
     const two = await world.addKubelet('node-2', '127.0.0.2')
     one.behaviour = 'hang'
-    const wait = { headers: { 'x-prometheus-scrape-timeout-seconds': '4' } }
+    const wait = { headers: { 'x-prometheus-scrape-timeout-seconds': '20' } }
     const hanging = [1, 2].map(() => world.scrape('127.0.0.1', one.port, wait))
     await waitFor('both to hang', () => one.running === 2)
 
@@ -79,6 +79,7 @@ describe('a client that does not read', () => {
     const path = `/api/v1/nodes/127.0.0.1:${kubelet.port}/metrics`
     const headers = { 'x-prometheus-scrape-timeout-seconds': '1' }
     const request = httpRequest({ host: '127.0.0.1', port: world.proxy.port, path, headers }).end()
+    request.on('error', () => undefined)
     await new Promise((resolve) => request.on('response', resolve))
     await waitFor('the kubelet to be rid of it', () => kubelet.running === 0)
     expect((await get(world.proxy.opsPort, '/metrics')).body.toString()).toContain(

@@ -130,6 +130,7 @@ describeWith(['consul'], 'services of ours elsewhere in Consul', () => {
       [(await agentServices(consul)).size, (await catalogServices(consul)).size].join(' ')
 
     await run(agent, async () => (await counts()) === '13 0')
+    await waitFor('the catalog to have it', async () => (await instancesOf(consul, name)).length === 1)
     gaps.length = 0
     await run(catalog, async () => (await counts()) === '0 13')
     await run(agent, async () => (await counts()) === '13 0')

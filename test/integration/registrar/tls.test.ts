@@ -17,8 +17,7 @@ describeWith(['consul'], 'a Consul behind TLS', () => {
     await using authority = await CertificateAuthority.create()
     const server = await authority.issue({ commonName: 'consul', dns: ['server.dc1.consul'] })
     const own = await authority.issue({ commonName: 'podsonar' })
-    const [https = 0, rpc = 0, lan = 0, wan = 0] = await freePorts(4)
-    const [http = 0] = await freePorts(1)
+    const [http = 0, https = 0, rpc = 0, lan = 0, wan = 0] = await freePorts(5)
     await using consul = await Consul.start({
       httpPort: http,
       config: {

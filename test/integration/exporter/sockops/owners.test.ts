@@ -43,6 +43,12 @@ describeWith(['root', 'bpf', 'python3'], 'programs of somebody else', () => {
     expect(programs.watch(containers)).toEqual(['foreign'])
     expect(programs.read().containers).toBe(1)
     for (const cgroup of [mine, theirs]) {
+      // What is not watched any more for some seconds is left alone.
+      using watching = new DisposableStack()
+      const timer = setInterval(() => programs.watch(containers), 1_000)
+      watching.defer(() => {
+        clearInterval(timer)
+      })
       await using started = await cgroup.start('case', 'python3', tiny)
       expect(await started.exited).toMatchObject({ code: 0 })
       expect(started.stdout).toBe(await run('python3', tiny))
