@@ -40,7 +40,7 @@ struct {
 
 static const struct tcp_health nothing;
 
-static __always_inline struct tcp_health *health_of(struct tcp_health_key *key)
+static __always_inline struct tcp_health *health_by(struct tcp_health_key *key)
 {
 	struct tcp_health *health = bpf_map_lookup_elem(&owners, key);
 	__u32 zero = 0;
@@ -64,6 +64,13 @@ static __always_inline struct tcp_health_key key_of(struct sock *sk)
 		.cgroup_id = sk->sk_cgrp_data.cgroup->kn->id,
 		.netns = sk->__sk_common.skc_net.net->ns.inum,
 	};
+}
+
+static __always_inline struct tcp_health *health_of(struct sock *sk)
+{
+	struct tcp_health_key key = key_of(sk);
+
+	return health_by(&key);
 }
 
 static __always_inline enum tcp_failure failure_of(int error)
@@ -123,8 +130,7 @@ static __always_inline void remember(struct sock *sk, bool established)
 
 static __always_inline void on_connected(struct sock *sk)
 {
-	struct tcp_health_key key = key_of(sk);
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_of(sk);
 	__u64 address = (__u64)sk;
 	struct tcp_connection *connection = bpf_map_lookup_elem(&connections, &address);
 	__u64 now = bpf_ktime_get_ns();
@@ -141,8 +147,7 @@ static __always_inline void on_connected(struct sock *sk)
 
 static __always_inline void on_accepted(struct sock *sk)
 {
-	struct tcp_health_key key = key_of(sk);
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_of(sk);
 
 	if (health)
 		health->accepts++;
@@ -151,8 +156,7 @@ static __always_inline void on_accepted(struct sock *sk)
 
 static __always_inline void on_closed(struct sock *sk, int before)
 {
-	struct tcp_health_key key = key_of(sk);
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_of(sk);
 	__u64 address = (__u64)sk;
 
 	if (before == TCP_SYN_SENT) {
@@ -200,8 +204,7 @@ int on_retransmit(__u64 *arguments)
 		return 0;
 	struct sk_buff *skb = (struct sk_buff *)arguments[1];
 	struct tcp_skb_cb *control = (struct tcp_skb_cb *)skb->cb;
-	struct tcp_health_key key = key_of(sk);
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_of(sk);
 
 	if (health)
 		health->retransmits += BPF_CORE_READ(control, tcp_gso_segs);
@@ -212,8 +215,7 @@ int on_retransmit(__u64 *arguments)
 SEC("tp_btf/tcp_retransmit_synack")
 int BPF_PROG(on_synack_retransmit, struct sock *sk)
 {
-	struct tcp_health_key key = key_of(sk);
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_of(sk);
 
 	if (health)
 		health->retransmits++;
@@ -223,8 +225,7 @@ int BPF_PROG(on_synack_retransmit, struct sock *sk)
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(on_reset_received, struct sock *sk)
 {
-	struct tcp_health_key key = key_of(sk);
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_of(sk);
 
 	if (health)
 		health->resets_received++;
@@ -248,7 +249,7 @@ int BPF_PROG(on_reset_sent, struct sock *sk, struct sk_buff *skb)
 		key.netns = BPF_CORE_READ(skb, dev, nd_net.net, ns.inum);
 	if (!key.netns)
 		return 0;
-	struct tcp_health *health = health_of(&key);
+	struct tcp_health *health = health_by(&key);
 
 	if (health)
 		health->resets_sent++;
