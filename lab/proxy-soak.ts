@@ -59,7 +59,7 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
   const kubernetes = owned.use(await SimulatedKubernetes.start())
   const tokenFile = join(folder.path, 'token')
   await writeFile(tokenFile, 'token')
-  const nodes: string[] = []
+  const nodes: { readonly node: string; readonly seconds: string | undefined }[] = []
   const kubelets: SimulatedKubelet[] = []
   for (const [index, behaviour] of behaviours.entries()) {
     const name = `node-${index}`
@@ -69,7 +69,7 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
     kubelet.behaviour = behaviour
     kubelets.push(kubelet)
     kubernetes.addNode({ name, internalIps: [address], kubeletPort: kubelet.port })
-    nodes.push(`${address}:${kubelet.port}`)
+    nodes.push({ node: `${address}:${kubelet.port}`, seconds: timeoutSeconds[behaviour] })
   }
   const program = owned.use(
     await Program.start(['proxy'], {
@@ -109,11 +109,9 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
     while (started < scrapes || performance.now() - leftMs < awayMs) {
       started += 1
       if (started === Math.ceil(scrapes / 2)) half = processUsage(pid).rssBytes
-      const index = Math.floor(Math.random() * nodes.length)
-      const seconds = timeoutSeconds[behaviours[index] ?? 'answer']
+      const { node = '', seconds } = nodes[Math.floor(Math.random() * nodes.length)] ?? {}
       const abandoned = Math.random() < 0.1
-      const options = { port: Number(port), node: nodes[index] ?? '', seconds: seconds ?? '0.4', abandoned }
-      if (await scrape(agent, options)) whole += 1
+      if (await scrape(agent, { port: Number(port), node, seconds: seconds ?? '0.4', abandoned })) whole += 1
       else if (seconds !== undefined && !abandoned) missed += 1
     }
   }
@@ -126,7 +124,7 @@ export async function soak({ scrapes, awayMs = 0 }: SoakOptions): Promise<SoakRe
   await kubernetes.arrive()
   const awaySeconds = (performance.now() - leftMs) / 1_000
   kubernetes.deleteNode('node-0')
-  const forgotten = `http://127.0.0.1:${port}/api/v1/nodes/${nodes[0] ?? ''}/metrics/cadvisor`
+  const forgotten = `http://127.0.0.1:${port}/api/v1/nodes/${nodes[0]?.node ?? ''}/metrics/cadvisor`
   await waitFor('the API server to be followed again', async () => (await ask(forgotten)).status === 403)
   for (const kubelet of kubelets) kubelet.closeIdle()
   await waitFor('idle connections to be closed', () => sockets(pid) <= before).catch(() => undefined)

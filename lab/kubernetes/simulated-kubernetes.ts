@@ -265,7 +265,7 @@ export class SimulatedKubernetes implements AsyncDisposable {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
-    if (this.#port === 0) [this.#port = 0] = await freePorts(1)
+    this.#port ||= (await freePorts(1))[0] ?? 0
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.#port, '127.0.0.1', resolve)

@@ -23,7 +23,8 @@ export class EventLoopTurns implements Disposable {
 
   #look(): NodeJS.Immediate {
     return setImmediate(() => {
-      const [now, idleMs] = [performance.now(), performance.nodeTiming.idleTime]
+      const now = performance.now()
+      const idleMs = performance.nodeTiming.idleTime
       this.#longestMs = Math.max(this.#longestMs, now - this.#endedAt - (idleMs - this.#idleMs))
       this.#endedAt = now
       this.#idleMs = idleMs

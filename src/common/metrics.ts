@@ -5,14 +5,16 @@ import { version } from './version.ts'
 
 const prefix = 'podsonar_'
 
-/** What prom-client finds out by a timer: the timer's own interval is in all of it, and each time it wakes the process. */
+/** What prom-client finds out by a timer, which cannot be left out: its interval is in all of them, and it wakes the process. */
 const byTimer = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99']
+/** The longest that a timer may take, 25 days, in milliseconds. */
+const hardlyEver = 2 ** 31 - 1
 
 /** A registry with what every mode tells of itself: process and Node.js figures, and `podsonar_build_info`. */
 export function createRegistry(mode: string, turns: EventLoopTurns): Registry {
   const registry = new Registry()
   const registers = [registry]
-  collectDefaultMetrics({ register: registry, prefix, eventLoopMonitoringPrecision: 2 ** 31 - 1 })
+  collectDefaultMetrics({ register: registry, prefix, eventLoopMonitoringPrecision: hardlyEver })
   for (const figure of byTimer) registry.removeSingleMetric(`${prefix}nodejs_eventloop_lag_${figure}_seconds`)
   new Gauge({
     name: `${prefix}nodejs_eventloop_lag_max_seconds`,

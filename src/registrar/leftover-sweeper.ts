@@ -5,8 +5,8 @@ import type { Readiness } from '../common/web/readiness.ts'
 import { isRemovable, type Leftovers, type Place } from './consul/leftovers.ts'
 import type { BackendKind } from './consul/registry.ts'
 
-/** After how long it is looked again whether services are in place, in milliseconds; then the next run has its turn. */
-const looksMs = [200, 400, 800, 1_600, 3_200]
+/** How long to wait before each look whether services are in place, in milliseconds; after the last the next run has its turn. */
+const looksMs = [0, 200, 400, 800, 1_600, 3_200]
 
 export interface SweeperOptions {
   readonly leftovers: Pick<Leftovers, 'find' | 'clear' | 'abandoned'>
@@ -48,6 +48,8 @@ export class LeftoverSweeper {
     const { leftovers, backend, log } = this.#options
     try {
       const places = await leftovers.find(backend, signal)
+      this.#report(places.filter((place) => !isRemovable(place)))
+      this.#reportAbandoned(await leftovers.abandoned(otherClusters, signal))
       const removable = places.filter(isRemovable)
       if (removable.length > 0) await this.#untilInPlace(signal)
       for (const place of removable) {
@@ -57,8 +59,6 @@ export class LeftoverSweeper {
           'Removed what was left on another Consul node',
         )
       }
-      this.#report(places.filter((place) => !isRemovable(place)))
-      this.#reportAbandoned(await leftovers.abandoned(otherClusters, signal))
     } catch (error) {
       if (signal.aborted) return
       log.warn({ event: 'leftovers_failed', error: describeError(error) }, 'Cannot look after leftovers')
@@ -67,11 +67,10 @@ export class LeftoverSweeper {
 
   async #untilInPlace(signal: AbortSignal): Promise<void> {
     for (const ms of looksMs) {
-      if (await this.#options.isInPlace(signal)) return
       await pause(ms, signal)
       signal.throwIfAborted()
+      if (await this.#options.isInPlace(signal)) return
     }
-    if (await this.#options.isInPlace(signal)) return
     throw new PodsonarError(
       'agent_not_in_sync',
       'The Consul agent has not told its servers of all services yet',

@@ -172,12 +172,18 @@ export class Leftovers {
    * @throws ConsulError
    */
   async isTold(agent: Pick<Registry, 'read'>, signal: AbortSignal): Promise<boolean> {
-    const untold = new Set<string>()
-    await agent.read((service) => {
-      if (kindOf(service.id) !== undefined && isOurs(service, this.#clusterName)) untold.add(service.id)
-    }, signal)
+    const untold = await this.#idsOf(agent, signal)
     await this.#servicesOn(await this.#agentNode(signal), ({ id }) => void untold.delete(id), signal)
-    return untold.size === 0
+    // What was removed from the agent meanwhile is in neither.
+    return untold.size === 0 || untold.isDisjointFrom(await this.#idsOf(agent, signal))
+  }
+
+  async #idsOf(agent: Pick<Registry, 'read'>, signal: AbortSignal): Promise<Set<string>> {
+    const ids = new Set<string>()
+    await agent.read((service) => {
+      if (kindOf(service.id) !== undefined && isOurs(service, this.#clusterName)) ids.add(service.id)
+    }, signal)
+    return ids
   }
 
   /** Takes away what was found at a removable place; our own external node goes as a whole. @throws ConsulError */

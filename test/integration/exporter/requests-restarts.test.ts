@@ -59,14 +59,20 @@ for (const hooks of ['socket', 'syscall'] as const) {
       using always = openRequestReader({ nginx: cgroup }, { hooks })
       const parts: number[] = []
       // A busy machine may need a while to load the programs.
+      const enough = new AbortController()
       const load = (async () => {
         let sum = 0
-        while (parts.length < 4) {
+        while (!enough.signal.aborted) {
           const { done } = await loadHttp(nginx.port, { requestsPerSecond: 1_000, seconds: 4 })
           sum += done
         }
         return sum
       })()
+      await using stack = new AsyncDisposableStack()
+      stack.defer(async () => {
+        enough.abort()
+        await load.catch(() => undefined)
+      })
       while (parts.length < 4) {
         using reader = openRequestReader({ nginx: cgroup }, { hooks })
         const count = await waitFor('a part of the load', () => {
@@ -76,6 +82,7 @@ for (const hooks of ['socket', 'syscall'] as const) {
         })
         parts.push(count)
       }
+      enough.abort()
 
       const done = await load
       await waitFor('all of it', () => (countedOf(always)[served] ?? 0) >= done)
