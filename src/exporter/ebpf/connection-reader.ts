@@ -1,7 +1,8 @@
 /** Attaches connection-events.bpf.c, tells it whom to watch and reads its ring. Synchronous. */
 import type { Logger } from '../../common/logger.ts'
 import { decodeConnectionEvent, type ConnectionEvent } from '../core/decode-connection-event.ts'
-import { BpfObject, type BpfMap } from './bpf-object.ts'
+import type { BpfMap } from './bpf-map.ts'
+import { BpfObject } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 import { RingBuffer } from './ring-buffer.ts'

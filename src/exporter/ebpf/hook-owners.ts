@@ -1,6 +1,6 @@
 /** Who else has programs where sockops.bpf.c would go. */
 import { constants } from 'node:os'
-import { BpfError } from './bpf-object.ts'
+import { BpfError } from './bpf-error.ts'
 import { errorName, type Libbpf } from './libbpf.ts'
 
 /** Of include/uapi/linux/bpf.h: BPF_CGROUP_SOCK_OPS, BPF_F_QUERY_EFFECTIVE, BPF_PROG_TYPE_SK_MSG. */

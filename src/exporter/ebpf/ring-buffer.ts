@@ -2,7 +2,7 @@
  * A ring buffer of the kernel, read where it lies: a record costs a twentieth of what libbpf's callback does.
  * Its layout: https://docs.kernel.org/bpf/ringbuf.html and kernel/bpf/ringbuf.c.
  */
-import type { BpfMap, MappedMap } from './bpf-object.ts'
+import type { BpfMap, MappedMap } from './bpf-map.ts'
 
 /** Pages before the data: the reader's position, which we write, and the writers'. */
 const pageSize = 4_096

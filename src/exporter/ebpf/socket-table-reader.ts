@@ -7,7 +7,11 @@ import {
   type SocketPass,
 } from '../core/decode-socket-rows.ts'
 import type { Logger } from '../../common/logger.ts'
-import { BpfError, BpfObject, kernelHasFunction, type BpfMap, type BpfProgram } from './bpf-object.ts'
+import { BpfError } from './bpf-error.ts'
+import type { BpfMap } from './bpf-map.ts'
+import { BpfObject } from './bpf-object.ts'
+import type { BpfProgram } from './bpf-program.ts'
+import { kernelHasFunction } from './kernel-types.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 

@@ -13,7 +13,10 @@ import {
   type SockopsEnd,
   type SockopsCounters,
 } from '../core/sockops/layout.ts'
-import { BpfError, BpfObject, type BpfMap, type BpfProgram } from './bpf-object.ts'
+import { BpfError } from './bpf-error.ts'
+import type { BpfMap } from './bpf-map.ts'
+import { BpfObject } from './bpf-object.ts'
+import type { BpfProgram } from './bpf-program.ts'
 import { foreignMessagePrograms, otherOwners } from './hook-owners.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'

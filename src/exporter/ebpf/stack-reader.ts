@@ -15,7 +15,11 @@ import {
   type InterfaceTraffic,
   type StageTimes,
 } from '../core/decode-stack.ts'
-import { BpfError, BpfObject, kernelHasTracepoint, type BpfMap, type BpfProgram } from './bpf-object.ts'
+import { BpfError } from './bpf-error.ts'
+import type { BpfMap } from './bpf-map.ts'
+import { BpfObject } from './bpf-object.ts'
+import type { BpfProgram } from './bpf-program.ts'
+import { kernelHasTracepoint } from './kernel-types.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 

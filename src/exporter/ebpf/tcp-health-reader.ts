@@ -10,7 +10,9 @@ import {
   type OwnerCount,
   type TcpHealthRows,
 } from '../core/decode-tcp-health.ts'
-import { BpfError, BpfObject, type BpfMap } from './bpf-object.ts'
+import { BpfError } from './bpf-error.ts'
+import type { BpfMap } from './bpf-map.ts'
+import { BpfObject } from './bpf-object.ts'
 import { Libbpf } from './libbpf.ts'
 import { bpfObjectFile } from './objects.ts'
 

@@ -1,7 +1,7 @@
 /** Attaches the programs of requests-tls.h to the functions of TLS libraries: once to each file, whoever runs it. */
 import { describeError, errorCode } from '../../common/errors.ts'
 import type { Logger } from '../../common/logger.ts'
-import type { BpfProgram } from './bpf-object.ts'
+import type { BpfProgram } from './bpf-program.ts'
 import type { Libbpf } from './libbpf.ts'
 
 /** A file with functions of OpenSSL in it. */
